@@ -1,0 +1,116 @@
+//! Worlds with names, for people who try things out and for programs that measure.
+
+use std::time::Duration;
+
+use crate::policy::Policy;
+use crate::world::{Cluster, Entry, Mode, ModeChange, Principal, REGION, World};
+
+/// The SSO role that was made when the permission set was provisioned again.
+const NEW_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
+/// The one that it replaced, which aws-auth still maps.
+const OLD_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_1122334455667788";
+const ADMIN_ROLE: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
+const CLUSTER: &str = "prod";
+/// AWS takes a minute and a half; somebody who tries things out should not have to.
+const MODE_CHANGE: Duration = Duration::from_secs(5);
+
+/// A world with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scenario {
+    /// The name.
+    pub name: &'static str,
+    /// What is the matter, in a sentence.
+    pub summary: &'static str,
+    /// The cluster that it is about.
+    pub cluster: &'static str,
+    /// The principal that should get in.
+    pub principal: &'static str,
+    /// Where the cluster is.
+    pub region: &'static str,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self::SSO_ROLE_REPLACED
+    }
+}
+
+impl Scenario {
+    const SSO_ROLE_REPLACED: Self = Self {
+        name: "sso-role-replaced",
+        summary: "An SSO role was replaced; the cluster, in CONFIG_MAP mode, still maps the old one.",
+        cluster: CLUSTER,
+        principal: NEW_SSO_ROLE,
+        region: REGION,
+    };
+    const API_MODE: Self = Self {
+        name: "api-mode",
+        summary: "The cluster has access entries, but none for the principal.",
+        principal: ADMIN_ROLE,
+        ..Self::SSO_ROLE_REPLACED
+    };
+    const STALE_ENTRY: Self = Self {
+        name: "stale-entry",
+        summary: "A role was deleted and made anew; its access entry looks healthy and lets nobody in.",
+        principal: ADMIN_ROLE,
+        ..Self::SSO_ROLE_REPLACED
+    };
+    const ARTICLE_PERMISSIONS: Self = Self {
+        name: "article-permissions",
+        summary: "As sso-role-replaced, and the function may do just what the article's role may.",
+        ..Self::SSO_ROLE_REPLACED
+    };
+
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::SSO_ROLE_REPLACED,
+        Self::API_MODE,
+        Self::STALE_ENTRY,
+        Self::ARTICLE_PERMISSIONS,
+    ];
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scenario| scenario.name == name)
+    }
+
+    /// The world that it begins with.
+    #[must_use]
+    pub fn world(self) -> World {
+        self.world_with(None)
+    }
+
+    /// The same, with a change of authentication mode that takes so long.
+    #[must_use]
+    pub fn world_with(self, mode_change: Option<Duration>) -> World {
+        let mode = if matches!(self, Self::API_MODE | Self::STALE_ENTRY) {
+            Mode::ApiAndConfigMap
+        } else {
+            Mode::ConfigMap
+        };
+        let mut cluster = Cluster::new(CLUSTER, mode).with_mode_change(ModeChange {
+            takes: mode_change.unwrap_or(MODE_CHANGE),
+            ..ModeChange::default()
+        });
+        cluster.aws_auth.push(OLD_SSO_ROLE.to_owned());
+        let world = World::new()
+            .with_cluster(cluster)
+            .with_principal(Principal::new(OLD_SSO_ROLE).deleted_at(World::START))
+            .with_principal(Principal::made_at(NEW_SSO_ROLE, World::START))
+            .with_principal(Principal::new(ADMIN_ROLE));
+        match self {
+            Self::STALE_ENTRY => {
+                let entry = Entry::new(ADMIN_ROLE).with_group("deployers").with_policy(
+                    "AmazonEKSClusterAdminPolicy",
+                    crate::operation::Scope::cluster(),
+                );
+                world
+                    .with_principal(Principal::new(ADMIN_ROLE).recreated_at(World::START))
+                    .with_entry(CLUSTER, entry.made_for_id("AROAEXAMPLEEARLIERROLE"))
+            }
+            Self::ARTICLE_PERMISSIONS => world.with_policy(Policy::article()),
+            _ => world,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A shared world with a clock, a record of calls, and faults: the in-process door.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::fault::{self, Fault, Kind};
+use crate::operation::{Answer, ApiError};
+use crate::wire::{self, Incoming};
+use crate::world::{World, after};
+
+/// The connection broke without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset;
+
+/// One call that was made.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Call {
+    /// When, in simulated time.
+    pub at: Timestamp,
+    /// `eks`, `sts`, `iam`.
+    pub service: &'static str,
+    /// Its name in the API reference.
+    pub operation: &'static str,
+    /// Who called.
+    pub caller: String,
+    /// `200`, the code of the error, or what broke.
+    pub outcome: String,
+}
+
+impl Call {
+    /// Whether it changed something.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        let reads = ["Get", "Describe", "List", "Assume"];
+        !reads
+            .iter()
+            .any(|prefix| self.operation.starts_with(prefix))
+    }
+}
+
+/// A world that many can call at once. Its time goes by with tokio's clock, which tests pause.
+#[derive(Clone)]
+pub struct Simulation {
+    state: Arc<Mutex<State>>,
+    started: Arc<Mutex<Option<Instant>>>,
+    latency: Duration,
+}
+
+struct State {
+    begins: Timestamp,
+    world: World,
+    faults: Vec<Fault>,
+    calls: Vec<Call>,
+}
+
+impl Simulation {
+    /// A world whose time begins with the first look at it.
+    #[must_use]
+    pub fn new(world: World) -> Self {
+        let state = State {
+            begins: world.now(),
+            world,
+            faults: Vec::new(),
+            calls: Vec::new(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            started: Arc::default(),
+            latency: Duration::ZERO,
+        }
+    }
+
+    /// Every call takes that long.
+    #[must_use]
+    pub fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Looks at the world, or changes it.
+    pub fn world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
+        look(&mut self.state().world)
+    }
+
+    /// What was called so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// Something will go wrong.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.push(fault);
+    }
+
+    /// Everything goes right from now on.
+    pub fn mend(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Answers a request. It takes effect half-way through its latency: one that is given up in time had none.
+    ///
+    /// # Errors
+    /// If the connection is made to break.
+    pub async fn serve(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Reset> {
+        tokio::time::sleep(self.latency / 2).await;
+        let (answer, delay) = self.answer(&request);
+        tokio::time::sleep(self.latency / 2 + delay).await;
+        answer
+    }
+
+    fn answer(&self, request: &Request<Bytes>) -> (Result<Response<Bytes>, Reset>, Duration) {
+        let mut state = self.state();
+        let Incoming {
+            service,
+            region,
+            access_key_id,
+            operation,
+        } = match wire::read(request) {
+            Ok(incoming) => incoming,
+            Err((service, error)) => return (Ok(wire::refuse(service, &error)), Duration::ZERO),
+        };
+        let state = &mut *state;
+        let caller = state.world.caller(&access_key_id).clone();
+        let struck = fault::strike(&mut state.faults, state.calls.len(), operation.name());
+        let before: Option<Result<Answer, ApiError>> = match struck {
+            Some(Kind::Throttled) => Some(Err(ApiError::throttled(service))),
+            Some(Kind::ServerError(status)) => Some(Err(ApiError::server(status))),
+            Some(Kind::Denied) => Some(Err(ApiError::access_denied(
+                service,
+                format!(
+                    "User: {} is not authorized to perform: {service}:{} on resource: * because no identity-based policy allows the {service}:{} action",
+                    caller.arn,
+                    operation.name(),
+                    operation.name()
+                ),
+            ))),
+            Some(Kind::ResetBeforeEffect) => None,
+            _ => Some(state.world.call(&caller, &region, &operation)),
+        };
+        let lost = matches!(
+            struck,
+            Some(Kind::ResetBeforeEffect | Kind::ResetAfterEffect)
+        );
+        state.calls.push(Call {
+            at: state.world.now(),
+            service,
+            operation: operation.name(),
+            caller: caller.arn,
+            outcome: match (&before, struck) {
+                _ if lost => "reset".to_owned(),
+                (_, Some(Kind::Garbage)) => "garbage".to_owned(),
+                (Some(Err(error)), _) => error.code.to_owned(),
+                _ => "200".to_owned(),
+            },
+        });
+        let delay = match struck {
+            Some(Kind::Slow(delay)) => delay,
+            _ => Duration::ZERO,
+        };
+        let response = match before {
+            _ if lost => Err(Reset),
+            None => Err(Reset),
+            Some(_) if struck == Some(Kind::Garbage) => Ok(wire::garbage()),
+            Some(Ok(answer)) => Ok(wire::write(&operation, &answer)),
+            Some(Err(error)) => Ok(wire::refuse(service, &error)),
+        };
+        (response, delay)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let now = Instant::now();
+        let started = *self
+            .started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(now);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = after(state.begins, now.duration_since(started));
+        state.world.advance_to(now);
+        state
+    }
+}
+
+impl std::fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Simulation")
+    }
+}

@@ -1,0 +1,86 @@
+//! A certificate authority of our own, so that clients can speak TLS to the simulator as they do to AWS.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+/// An authority made for one run, and the certificate for `localhost`, `127.0.0.1` and `::1` that it signed.
+#[derive(Clone)]
+pub struct TestAuthority {
+    pem: String,
+    acceptor: TlsAcceptor,
+}
+
+impl TestAuthority {
+    /// Makes a fresh authority; its private key is forgotten at once.
+    ///
+    /// # Errors
+    /// Where no key or certificate can be made.
+    pub fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let authority = CertifiedIssuer::self_signed(authority()?, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let certificate = server()?.signed_by(&key, &authority)?;
+
+        let chain = vec![certificate.der().clone(), authority.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der())?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+
+        Ok(Self {
+            pem: authority.pem(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+
+    /// The authority's certificate in PEM: the content of the file that `AWS_CA_BUNDLE` or
+    /// `SSL_CERT_FILE` names.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+}
+
+impl std::fmt::Debug for TestAuthority {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("TestAuthority")
+            .finish_non_exhaustive()
+    }
+}
+
+fn authority() -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "EKS simulator test authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn server() -> Result<CertificateParams, rcgen::Error> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut params = CertificateParams::new(names)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "EKS simulator");
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}

@@ -1,0 +1,214 @@
+//! The wire: HTTP requests to operations, answers and errors to HTTP responses. EKS speaks rest-json, STS and IAM the query protocol.
+
+mod eks;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use percent_encoding::percent_decode_str;
+
+use crate::operation::{Answer, ApiError, Operation};
+
+/// A request, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incoming {
+    /// `eks`, `sts`, `iam`.
+    pub service: &'static str,
+    /// The region that it was signed for.
+    pub region: String,
+    /// Whose signature it is.
+    pub access_key_id: String,
+    /// What is asked for.
+    pub operation: Operation,
+}
+
+/// Reads a request. Signatures are not checked; they say which service and region are meant, and who calls.
+///
+/// # Errors
+/// What the service, as far as it is known, would answer.
+pub fn read(request: &Request<Bytes>) -> Result<Incoming, (&'static str, ApiError)> {
+    let query = pairs(request.uri().query().unwrap_or_default());
+    let scope = scope(request, &query).ok_or_else(|| ("eks", unsigned()))?;
+    let service = match scope.service.as_str() {
+        "eks" => "eks",
+        "sts" => "sts",
+        "iam" => "iam",
+        _ => return Err(("eks", ApiError::unknown_operation())),
+    };
+    let operation = if service == "eks" {
+        eks::read(request, &query)
+    } else {
+        let mut form = query;
+        form.extend(pairs(
+            std::str::from_utf8(request.body()).unwrap_or_default(),
+        ));
+        read_query(service, &form)
+    };
+    Ok(Incoming {
+        service,
+        region: scope.region,
+        access_key_id: scope.access_key_id,
+        operation: operation.map_err(|error| (service, error))?,
+    })
+}
+
+struct CredentialScope {
+    access_key_id: String,
+    region: String,
+    service: String,
+}
+
+/// `Credential=KEY/DATE/REGION/SERVICE/aws4_request`, in the header, or in the query of a presigned URL.
+fn scope(request: &Request<Bytes>, query: &BTreeMap<String, String>) -> Option<CredentialScope> {
+    let header = request
+        .headers()
+        .get(http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let credential = match header {
+        Some(header) => header
+            .split_once("Credential=")?
+            .1
+            .split([',', ' '])
+            .next()?
+            .to_owned(),
+        None => query.get("X-Amz-Credential")?.clone(),
+    };
+    let mut parts = credential.split('/');
+    Some(CredentialScope {
+        access_key_id: parts.next()?.to_owned(),
+        region: parts.nth(1)?.to_owned(),
+        service: parts.next()?.to_owned(),
+    })
+}
+
+fn unsigned() -> ApiError {
+    ApiError {
+        status: 403,
+        code: "MissingAuthenticationTokenException",
+        message: "Missing Authentication Token".to_owned(),
+    }
+}
+
+fn read_query(service: &str, form: &BTreeMap<String, String>) -> Result<Operation, ApiError> {
+    let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+    match (service, field("Action").as_str()) {
+        ("sts", "GetCallerIdentity") => Ok(Operation::GetCallerIdentity),
+        ("sts", "AssumeRole") => Ok(Operation::AssumeRole {
+            role_arn: field("RoleArn"),
+            session_name: field("RoleSessionName"),
+            external_id: form.get("ExternalId").cloned(),
+        }),
+        ("iam", "GetRole") => Ok(Operation::GetRole {
+            name: field("RoleName"),
+        }),
+        ("iam", "GetUser") => Ok(Operation::GetUser {
+            name: field("UserName"),
+        }),
+        _ => Err(ApiError::unknown_operation()),
+    }
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+fn url_pairs(text: &str) -> Vec<(String, String)> {
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decode(name), decode(&value.replace('+', " "))))
+        .collect()
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    url_pairs(text).into_iter().collect()
+}
+
+const REQUEST_ID: &str = "5ca1ab1e-1111-4222-8333-444455556666";
+
+/// The response to a call that was carried out.
+#[must_use]
+pub fn write(operation: &Operation, answer: &Answer) -> Response<Bytes> {
+    match answer {
+        Answer::Json(body) => response(200, "application/json", None, body.to_string()),
+        Answer::Xml(result) => {
+            let (name, namespace) = (operation.name(), namespace(operation.service()));
+            let body = format!(
+                "<{name}Response xmlns=\"{namespace}\"><{name}Result>{result}</{name}Result><ResponseMetadata><RequestId>{REQUEST_ID}</RequestId></ResponseMetadata></{name}Response>"
+            );
+            response(200, "text/xml", None, body)
+        }
+    }
+}
+
+/// The response to a call that was refused.
+#[must_use]
+pub fn refuse(service: &str, error: &ApiError) -> Response<Bytes> {
+    if service == "eks" {
+        let body = serde_json::json!({ "message": error.message });
+        return response(
+            error.status,
+            "application/json",
+            Some(error.code),
+            body.to_string(),
+        );
+    }
+    let kind = if error.status < 500 {
+        "Sender"
+    } else {
+        "Receiver"
+    };
+    let body = format!(
+        "<ErrorResponse xmlns=\"{}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{REQUEST_ID}</RequestId></ErrorResponse>",
+        namespace(service),
+        error.code,
+        escape(&error.message)
+    );
+    response(error.status, "text/xml", None, body)
+}
+
+/// A response that nobody can read, as a captive portal gives it.
+#[must_use]
+pub fn garbage() -> Response<Bytes> {
+    response(
+        200,
+        "text/html",
+        None,
+        "<html><body>Sign in to continue".to_owned(),
+    )
+}
+
+fn response(
+    status: u16,
+    content_type: &'static str,
+    error: Option<&'static str>,
+    body: String,
+) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() =
+        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert("content-type", http::HeaderValue::from_static(content_type));
+    headers.insert(
+        "x-amzn-requestid",
+        http::HeaderValue::from_static(REQUEST_ID),
+    );
+    if let Some(code) = error {
+        headers.insert("x-amzn-errortype", http::HeaderValue::from_static(code));
+    }
+    response
+}
+
+fn namespace(service: &str) -> &'static str {
+    if service == "iam" {
+        "https://iam.amazonaws.com/doc/2010-05-08/"
+    } else {
+        "https://sts.amazonaws.com/doc/2011-06-15/"
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

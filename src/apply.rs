@@ -1,0 +1,354 @@
+//! Carrying out a step: the calls that change something, and the waiting that EKS's delays make necessary.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::arn::PrincipalArn;
+use crate::aws::{ApiError, Aws, Kind, NewEntry, Operation, UpdateStatus};
+use crate::clock::{Deadline, Pauses, Stopwatch};
+use crate::error::{ErrorName, Failure};
+use crate::journal::{Journal, StepOutcome, Timed};
+use crate::log::Level;
+use crate::observation::{AccessEntry, AuthenticationMode, Cluster};
+use crate::plan::Step;
+
+/// How long EKS may take to know a new principal, and to show a new entry: two minutes
+/// (terraform-provider-aws issue 35535 and pull request 35736).
+pub const PROPAGATION: Duration = Duration::from_mins(2);
+/// How long a failed change of mode may look like one that has not begun.
+const MODE_GRACE: Duration = Duration::from_mins(1);
+/// Between two tries of a call that waits for EKS to catch up.
+pub const PAUSES: Pauses = Pauses {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(10),
+};
+/// Between two looks at a cluster whose mode is changing, which takes a minute or more.
+const MODE_PAUSES: Pauses = Pauses {
+    first: Duration::from_secs(2),
+    longest: Duration::from_secs(10),
+};
+
+/// How a step ended that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It was carried out.
+    Done,
+    /// Somebody else was there first: look again before going on.
+    Overtaken,
+    /// The time for it is up, and it goes on by itself; why, in words.
+    StillRunning(String),
+}
+
+/// What steps are carried out on, and with.
+#[derive(Debug)]
+pub struct Hand<'a> {
+    /// AWS.
+    pub aws: &'a Aws,
+    /// The cluster, as it was seen last.
+    pub cluster: &'a mut Cluster,
+    /// Whose access.
+    pub principal: &'a PrincipalArn,
+    /// Until when to wait for a change of authentication mode.
+    pub mode_deadline: Deadline,
+    /// The update of the authentication mode, once it was started.
+    pub update_id: Option<String>,
+}
+
+impl Hand<'_> {
+    /// Carries out a step.
+    ///
+    /// # Errors
+    /// If it cannot be.
+    pub async fn carry_out(
+        &mut self,
+        step: &Step,
+        journal: &mut Journal,
+    ) -> Result<Progress, Failure> {
+        match step {
+            Step::OpenAccessEntries => self.open_access_entries(step, journal).await,
+            Step::AwaitAuthenticationMode => self.await_authentication_mode(step, journal).await,
+            Step::DeleteEntry(entry) => self.delete_entry(step, entry, journal).await,
+            Step::CreateEntry(entry) => self.create_entry(step, entry, journal).await,
+            Step::AssociatePolicy { policy, scope } => {
+                let again = |error: &ApiError| error.kind == Kind::EntryNotFound;
+                let call = async || {
+                    self.aws
+                        .associate_policy(&self.cluster.name, self.principal, policy, scope)
+                        .await
+                };
+                let timed = persist(
+                    Operation::AssociateAccessPolicy,
+                    self.propagation(),
+                    again,
+                    call,
+                )
+                .await;
+                journal.call(timed, |()| step.describe())?;
+                journal.changed(format!(
+                    "{} was associated, with {scope}",
+                    policy_name(policy)
+                ));
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn propagation(&self) -> Deadline {
+        self.aws.deadline.min(Deadline::after(PROPAGATION))
+    }
+
+    /// Another update may be in progress, and hide behind the status ACTIVE (containers-roadmap issue 1500): it is waited out.
+    async fn open_access_entries(
+        &mut self,
+        step: &Step,
+        journal: &mut Journal,
+    ) -> Result<Progress, Failure> {
+        let again = |error: &ApiError| error.kind == Kind::InUse;
+        let call = async || self.aws.open_access_entries(&self.cluster.name).await;
+        let timed = persist(
+            Operation::UpdateClusterConfig,
+            self.mode_deadline,
+            again,
+            call,
+        )
+        .await;
+        match &timed.answer {
+            Err(error) if error.kind == Kind::InUse => {
+                let why = format!(
+                    "another update of the cluster is in progress ({})",
+                    error.message
+                );
+                journal.optional_call(&timed, |_| String::new());
+                return Ok(Progress::StillRunning(why));
+            }
+            // Somebody else has switched it in the meantime; the wait that follows shows to what.
+            Err(error) if error.kind == Kind::ModeUnsupported => {
+                journal.optional_call(&timed, |_| String::new());
+                return Ok(Progress::Done);
+            }
+            _ => {}
+        }
+        self.update_id = journal.call(timed, |id| {
+            format!(
+                "{}; update {}",
+                step.describe(),
+                id.as_deref().unwrap_or("without id")
+            )
+        })?;
+        journal.changed("EKS was told to switch the authentication mode to API_AND_CONFIG_MAP");
+        warn_of_mode_change(&self.cluster.name, journal);
+        Ok(Progress::Done)
+    }
+
+    /// Follows the change by `DescribeCluster` alone, which the article's role allows: the first ACTIVE may be older than the
+    /// change, so the mode itself has to be seen. `DescribeUpdate`, where it is allowed, tells why a change failed.
+    async fn await_authentication_mode(
+        &mut self,
+        step: &Step,
+        journal: &mut Journal,
+    ) -> Result<Progress, Failure> {
+        let watch = Stopwatch::start();
+        let mut updating_seen = false;
+        let mut unchanged_since: Option<Stopwatch> = None;
+        let mut why_unknown = None;
+        let name = self.cluster.name.clone();
+        let update_id = self.update_id.take();
+        let failed = |why: &str| Some(Err(mode_failed(&name, update_id.as_deref(), why)));
+        let end = self
+            .mode_deadline
+            .poll(MODE_PAUSES, async || {
+                if let Some(id) = &update_id
+                    && why_unknown.is_none()
+                {
+                    match self.aws.update(&name, id).await {
+                        Ok(update) if update.status == UpdateStatus::Failed => {
+                            return failed(&update.errors.join("; "));
+                        }
+                        Err(error) if error.kind == Kind::Denied => {
+                            why_unknown = Some(error.denied_action());
+                        }
+                        _ => {}
+                    }
+                }
+                match self.aws.cluster(&name).await {
+                    Ok(cluster) => *self.cluster = cluster,
+                    // A look that failed is made up for by the next one.
+                    Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unavailable) => {
+                        return None;
+                    }
+                    Err(error) => return Some(Err(Failure::from(error))),
+                }
+                match (
+                    self.cluster.status.as_str(),
+                    self.cluster.authentication_mode,
+                ) {
+                    ("ACTIVE", mode) if mode.has_access_entries() => Some(Ok(mode)),
+                    (status @ ("FAILED" | "DELETING"), _) => {
+                        failed(&format!("the cluster is {status} now"))
+                    }
+                    ("ACTIVE", _) if updating_seen => {
+                        let since = *unchanged_since.get_or_insert_with(Stopwatch::start);
+                        if since.elapsed() < MODE_GRACE {
+                            return None;
+                        }
+                        failed(&format!(
+                            "EKS does not say why; allow `{}` to the function's role to learn it",
+                            why_unknown.as_deref().unwrap_or("eks:DescribeUpdate")
+                        ))
+                    }
+                    (status, _) => {
+                        updating_seen |= status == "UPDATING";
+                        unchanged_since = None;
+                        None
+                    }
+                }
+            })
+            .await;
+        let (outcome, detail) = match &end {
+            Some(Ok(mode)) => (
+                StepOutcome::Succeeded,
+                format!("the authentication mode is {mode} now"),
+            ),
+            Some(Err(failure)) => (StepOutcome::Failed, failure.what.clone()),
+            None => (StepOutcome::Planned, "still changing".to_owned()),
+        };
+        journal.step(&step.operation(), outcome, watch.elapsed(), detail);
+        match end {
+            Some(Ok(_)) => Ok(Progress::Done),
+            Some(Err(failure)) => Err(failure),
+            None => Ok(Progress::StillRunning(format!(
+                "the authentication mode is still {}, status {}",
+                self.cluster.authentication_mode, self.cluster.status
+            ))),
+        }
+    }
+
+    /// The entry is written to the log before it is deleted: what makes it anew may never run.
+    async fn delete_entry(
+        &mut self,
+        step: &Step,
+        entry: &AccessEntry,
+        journal: &mut Journal,
+    ) -> Result<Progress, Failure> {
+        journal.log.line(
+            Level::Warn,
+            "snapshot",
+            json!({ "cluster": self.cluster.arn, "principalArn": self.principal.as_str(), "accessEntry": entry }),
+        );
+        let call = self.aws.delete_entry(&self.cluster.name, self.principal);
+        let timed = Timed::call(Operation::DeleteAccessEntry, call).await;
+        journal.call(timed, |()| step.describe())?;
+        journal.changed("the access entry was deleted, to be made anew");
+        Ok(Progress::Done)
+    }
+
+    async fn create_entry(
+        &mut self,
+        step: &Step,
+        entry: &NewEntry,
+        journal: &mut Journal,
+    ) -> Result<Progress, Failure> {
+        // After a change of mode, EKS may still refuse entries for a moment.
+        let again = |error: &ApiError| {
+            matches!(
+                error.kind,
+                Kind::InvalidPrincipal | Kind::ModeWithoutEntries
+            )
+        };
+        let limit = self.propagation();
+        let call = async |entry: &NewEntry| {
+            self.aws
+                .create_entry(&self.cluster.name, self.principal, entry)
+                .await
+        };
+        let timed = persist(Operation::CreateAccessEntry, limit, again, async || {
+            call(entry).await
+        })
+        .await;
+        let timed = match &timed.answer {
+            Err(error)
+                if error.kind == Kind::Denied && error.denied_action() == "eks:TagResource" =>
+            {
+                journal.optional_call(&timed, |()| String::new());
+                journal.warn(
+                    "TAGS_NOT_SET",
+                    "the access entry carries no tags, so that later nothing tells who made it: allow `eks:TagResource` on the cluster's access entries to the function's role",
+                );
+                let bare = NewEntry {
+                    tags: std::collections::BTreeMap::new(),
+                    ..entry.clone()
+                };
+                persist(Operation::CreateAccessEntry, limit, again, async || {
+                    call(&bare).await
+                })
+                .await
+            }
+            _ => timed,
+        };
+        if matches!(&timed.answer, Err(error) if error.kind == Kind::InUse) {
+            journal.optional_call(&timed, |()| String::new());
+            return Ok(Progress::Overtaken);
+        }
+        journal.call(timed, |()| step.describe())?;
+        journal.changed("the access entry was created");
+        Ok(Progress::Done)
+    }
+}
+
+/// Makes a call until it does not fail in the way that passes by itself, or the time is up: then the last failure stands.
+async fn persist<T>(
+    operation: Operation,
+    limit: Deadline,
+    passes: impl Fn(&ApiError) -> bool,
+    mut call: impl AsyncFnMut() -> Result<T, ApiError>,
+) -> Timed<T> {
+    let mut attempts = 0;
+    let timed = Timed::call(operation, async {
+        let mut last = ApiError::out_of_time(operation);
+        let answer = limit
+            .poll(PAUSES, async || {
+                attempts += 1;
+                match call().await {
+                    Err(error) if passes(&error) => {
+                        last = error;
+                        None
+                    }
+                    answer => Some(answer),
+                }
+            })
+            .await;
+        answer.unwrap_or(Err(last))
+    })
+    .await;
+    timed.after(attempts)
+}
+
+/// A change that cannot be undone, and that others have to follow (aws-cdk issue 31032, pulumi-eks issue 1493).
+pub fn warn_of_mode_change(cluster: &str, journal: &mut Journal) {
+    journal.warn(
+        "AUTHENTICATION_MODE_CHANGED",
+        format!(
+            "the authentication mode of cluster `{cluster}` goes from CONFIG_MAP to API_AND_CONFIG_MAP, which cannot be undone; aws-auth still counts; change infrastructure code that says CONFIG_MAP, or it will fail to apply"
+        ),
+    );
+}
+
+fn mode_failed(cluster: &str, update_id: Option<&str>, why: &str) -> Failure {
+    Failure::new(
+        ErrorName::AuthenticationModeFailed,
+        format!(
+            "EKS did not switch the authentication mode of cluster `{cluster}` from {} to {}: {why}",
+            AuthenticationMode::ConfigMap,
+            AuthenticationMode::ApiAndConfigMap
+        ),
+        format!(
+            "mend what EKS names (`aws eks describe-update --name {cluster} --update-id {}`), then send the same event again",
+            update_id.unwrap_or("UPDATE-ID")
+        ),
+    )
+}
+
+fn policy_name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

@@ -1,0 +1,68 @@
+//! One connector for all clients, and whose certificates it trusts. Why: `docs/decisions/0002-tls.md`.
+
+use std::time::Duration;
+
+use aws_sdk_eks::config::{IntoShared as _, SharedHttpClient};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+};
+
+use crate::arn::{Partition, Region};
+
+/// A connection that is not there by then is tried again.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Amazon Trust Services' roots, and the Starfield root that AWS names beside them
+/// (<https://www.amazontrust.com/repository/>): what AWS's endpoints are signed by.
+const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
+
+/// An HTTP client that gives every service the same connector, and so the same connections.
+///
+/// # Errors
+/// If the CA bundle cannot be read, or holds no certificate.
+pub(super) fn client(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHttpClient, String> {
+    let connector: SharedHttpConnector = Connector::builder()
+        .connector_settings(
+            HttpConnectorSettings::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .build(),
+        )
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(
+            TlsContext::builder()
+                .with_trust_store(trust_store(home, ca_bundle)?)
+                .build()
+                .map_err(|error| error.to_string())?,
+        )
+        .proxy_config(ProxyConfig::from_env())
+        .build()
+        .into_shared();
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// The operator's bundle, where there is one. Otherwise Amazon's own roots, compiled in, where AWS's endpoints
+/// are known to use them, and those of the system in China, the sovereign and the secret partitions.
+fn trust_store(home: &Region, ca_bundle: Option<&str>) -> Result<TrustStore, String> {
+    if let Some(path) = ca_bundle {
+        let pem = std::fs::read(path)
+            .map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
+        let has_certificate = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
+        return if has_certificate {
+            Ok(TrustStore::empty().with_pem_certificate(pem))
+        } else {
+            Err(format!(
+                "the CA bundle `{path}` holds no certificate in PEM"
+            ))
+        };
+    }
+    Ok(match Partition::of_region(home) {
+        Partition::Aws | Partition::AwsUsGov => {
+            TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
+        }
+        _ => TrustStore::default(),
+    })
+}

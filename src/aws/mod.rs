@@ -1,0 +1,195 @@
+//! AWS, as far as this program needs it: each method is one API operation, in and out of our own types.
+//!
+//! The seam for tests is the SDK's own: its HTTP client. What runs in Lambda runs in the tests,
+//! signing, retries and parsing included, and only the network is replaced.
+
+mod eks;
+mod error;
+mod http;
+mod iam;
+mod operation;
+mod sts;
+
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_eks::config::{IntoShared as _, SharedHttpClient};
+use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::config::{ProvideCredentials, SharedCredentialsProvider};
+use futures_util::future::BoxFuture;
+
+pub use eks::{NewEntry, Update, UpdateStatus};
+pub use error::{ApiError, Kind};
+pub use iam::Identity;
+pub use operation::Operation;
+
+use crate::arn::Region;
+use crate::clock::Deadline;
+use crate::settings::Misconfigured;
+
+/// No call may take longer, retries included; the deadline of the invocation may end it earlier.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(40);
+/// No single attempt may take longer. The SDK has no limit of its own.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the SDK sends a call that was throttled, answered with 5xx or not answered.
+const ATTEMPTS: u32 = 4;
+/// IAM only adds to what is known, and cannot be reached at all from some VPCs: it gets little time.
+const IAM_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What is the same for every request: configuration, credentials, connections.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    config: SdkConfig,
+    endpoints: Endpoints,
+}
+
+/// Where a service is said to answer, other than where AWS has it: emulators, VPC endpoints without private DNS.
+#[derive(Debug, Clone, Default)]
+struct Endpoints {
+    eks: Option<String>,
+    iam: Option<String>,
+    sts: Option<String>,
+}
+
+impl Connection {
+    /// Configures the SDK from the environment variables that the AWS SDKs share, read through `lookup`. Credentials are those of
+    /// the environment, as Lambda gives them; why not the SDK's whole chain: `docs/decisions/0003-credentials.md`.
+    ///
+    /// # Errors
+    /// If `AWS_CA_BUNDLE` or `SSL_CERT_FILE`, which replace the compiled-in root certificates, names no CA bundle.
+    pub fn open(
+        home: &Region,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Misconfigured> {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
+        let on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
+        let endpoint = |name: &str| set(name).or_else(|| set("AWS_ENDPOINT_URL"));
+        let connection = Self::over(
+            http::client(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?,
+        );
+        let mut config = connection.config.into_builder();
+        config.set_use_fips(on("AWS_USE_FIPS_ENDPOINT"));
+        config.set_use_dual_stack(on("AWS_USE_DUALSTACK_ENDPOINT"));
+        Ok(Self {
+            config: config.build(),
+            endpoints: Endpoints {
+                eks: endpoint("AWS_ENDPOINT_URL_EKS"),
+                iam: endpoint("AWS_ENDPOINT_URL_IAM"),
+                sts: endpoint("AWS_ENDPOINT_URL_STS"),
+            },
+        })
+    }
+
+    /// The same over another HTTP client: what tests put a simulated AWS behind.
+    pub fn over(http_client: impl aws_sdk_eks::config::HttpClient + 'static) -> Self {
+        let http_client: SharedHttpClient = http_client.into_shared();
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(SharedCredentialsProvider::new(
+                EnvironmentVariableCredentialsProvider::new(),
+            ))
+            .http_client(http_client)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(OPERATION_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .build(),
+            )
+            .build();
+        Self {
+            config,
+            endpoints: Endpoints::default(),
+        }
+    }
+
+    /// The same with other credentials.
+    #[must_use]
+    pub fn with_credentials(self, credentials: impl ProvideCredentials + 'static) -> Self {
+        let credentials = SharedCredentialsProvider::new(credentials);
+        Self {
+            config: self
+                .config
+                .into_builder()
+                .credentials_provider(credentials)
+                .build(),
+            ..self
+        }
+    }
+
+    /// AWS in one region, until a deadline.
+    #[must_use]
+    pub fn aws(&self, region: &Region, deadline: Deadline) -> Aws {
+        let region = aws_config::Region::new(region.as_str().to_owned());
+        let config = self.config.to_builder().region(region).build();
+        let iam_timeouts = TimeoutConfig::builder()
+            .operation_timeout(IAM_TIMEOUT)
+            .operation_attempt_timeout(IAM_TIMEOUT)
+            .build();
+        let mut eks = aws_sdk_eks::config::Builder::from(&config);
+        eks.set_endpoint_url(self.endpoints.eks.clone());
+        let mut iam = aws_sdk_iam::config::Builder::from(&config).timeout_config(iam_timeouts);
+        iam.set_endpoint_url(self.endpoints.iam.clone());
+        let mut sts = aws_sdk_sts::config::Builder::from(&config);
+        sts.set_endpoint_url(self.endpoints.sts.clone());
+        Aws {
+            eks: aws_sdk_eks::Client::from_conf(eks.build()),
+            iam: aws_sdk_iam::Client::from_conf(iam.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            deadline,
+        }
+    }
+}
+
+/// AWS during one request.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    eks: aws_sdk_eks::Client,
+    iam: aws_sdk_iam::Client,
+    sts: aws_sdk_sts::Client,
+    /// When everything has to be over.
+    pub deadline: Deadline,
+}
+
+impl Aws {
+    /// AWS behind clients that somebody else has made.
+    #[must_use]
+    pub fn new(
+        eks: aws_sdk_eks::Client,
+        iam: aws_sdk_iam::Client,
+        sts: aws_sdk_sts::Client,
+        deadline: Deadline,
+    ) -> Self {
+        Self {
+            eks,
+            iam,
+            sts,
+            deadline,
+        }
+    }
+
+    /// Waits for the answer to a call, within the deadline, and says what went wrong in our own words. The call is
+    /// boxed: the SDK's futures are large, and everything that awaits this one would be.
+    fn answer<'a, T, E, F>(
+        &self,
+        operation: Operation,
+        call: F,
+    ) -> impl Future<Output = Result<T, ApiError>> + use<'a, T, E, F>
+    where
+        F: Future<Output = Result<T, SdkError<E>>> + Send + 'a,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let deadline = self.deadline;
+        let call: BoxFuture<'a, Result<T, SdkError<E>>> = Box::pin(call);
+        async move {
+            match deadline.bound(call).await {
+                Some(answer) => answer.map_err(|error| ApiError::classify(operation, &error)),
+                None => Err(ApiError::out_of_time(operation)),
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The API operations that this program calls, by the names that AWS gives them.
+
+use std::fmt;
+
+/// An API operation. `Debug` prints its name as the API reference has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the API reference of EKS, IAM and STS documents each under its name"
+)]
+pub enum Operation {
+    GetCallerIdentity,
+    GetRole,
+    GetUser,
+    DescribeCluster,
+    UpdateClusterConfig,
+    DescribeUpdate,
+    ListAccessEntries,
+    DescribeAccessEntry,
+    CreateAccessEntry,
+    DeleteAccessEntry,
+    ListAssociatedAccessPolicies,
+    AssociateAccessPolicy,
+}
+
+impl Operation {
+    /// The IAM action that allows it.
+    #[must_use]
+    pub fn iam_action(self) -> String {
+        let service = match self {
+            Self::GetCallerIdentity => "sts",
+            Self::GetRole | Self::GetUser => "iam",
+            _ => "eks",
+        };
+        format!("{service}:{self}")
+    }
+
+    /// Whether it changes something, so that a lost answer leaves a doubt.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::UpdateClusterConfig
+                | Self::CreateAccessEntry
+                | Self::DeleteAccessEntry
+                | Self::AssociateAccessPolicy
+        )
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,101 @@
+//! What time it is, and how long there is left. The only file that reads a clock.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// The time of day, for what people read.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the wall clock"
+)]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The time since an arbitrary moment, for what is measured and waited for. Tests simulate it.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the monotonic clock"
+)]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// How long something takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(instant())
+    }
+
+    /// What has gone by.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        instant().duration_since(self.0)
+    }
+}
+
+/// A moment after which nothing more is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The moment after a time.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        // Beyond what a clock can show, a day is as good as for ever: no invocation lasts 15 minutes.
+        let now = instant();
+        Self(
+            now.checked_add(time)
+                .unwrap_or(now + Duration::from_hours(24)),
+        )
+    }
+
+    /// What is left; zero when it has passed.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(instant())
+    }
+
+    /// Waits for `future`, but not beyond the deadline: then `None`.
+    pub async fn bound<T>(self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at(self.0, future).await.ok()
+    }
+
+    /// Asks again and again, with growing pauses, until `attempt` has an answer; `None` when the deadline comes first.
+    /// This is the only wait loop of the program.
+    pub async fn poll<T>(
+        self,
+        pauses: Pauses,
+        mut attempt: impl AsyncFnMut() -> Option<T>,
+    ) -> Option<T> {
+        let mut pause = pauses.first;
+        loop {
+            if let Some(answer) = attempt().await {
+                return Some(answer);
+            }
+            if self.left() <= pause {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.mul_f32(1.5).min(pauses.longest);
+        }
+    }
+}
+
+/// How long to pause between two attempts.
+#[derive(Debug, Clone, Copy)]
+pub struct Pauses {
+    /// After the first; each later one is half as long again.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+}

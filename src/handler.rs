@@ -1,0 +1,209 @@
+//! Between Lambda and the domain: JSON in, JSON or a named error out. The only file that knows `lambda_runtime`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::aws::Connection;
+use crate::clock::{self, Deadline, Stopwatch};
+use crate::error::{ErrorName, Failure};
+use crate::grant;
+use crate::journal::Journal;
+use crate::log::{Level, Log, Sink};
+use crate::request::{Action, Request};
+use crate::settings::{Misconfigured, Settings};
+
+/// What is kept back of an invocation's time to answer in.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
+
+/// The function: what is read once, and serves every invocation.
+#[derive(Debug, Clone)]
+pub struct Function {
+    ready: Arc<Result<Ready, Misconfigured>>,
+    log: Sink,
+}
+
+#[derive(Debug)]
+struct Ready {
+    settings: Settings,
+    connection: Connection,
+}
+
+/// A failed request, as Lambda is told of it. `Debug` reaches CloudWatch, and shows what `errorMessage` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The name to catch it by.
+    pub name: ErrorName,
+    /// What failed, what was changed, what to do.
+    pub message: String,
+}
+
+impl From<Failed> for Diagnostic {
+    fn from(failed: Failed) -> Self {
+        Self {
+            error_type: failed.name.to_string(),
+            error_message: failed.message,
+        }
+    }
+}
+
+impl Function {
+    /// The function with its settings. Wrong ones are no reason to crash, which would show an operator only
+    /// `Runtime.ExitError`: every call is answered with what is wrong with them.
+    #[must_use]
+    pub fn new(settings: Result<(Settings, Connection), Misconfigured>, log: Sink) -> Self {
+        let ready = settings.map(|(settings, connection)| Ready {
+            settings,
+            connection,
+        });
+        Self {
+            ready: Arc::new(ready),
+            log,
+        }
+    }
+
+    /// Answers one event.
+    ///
+    /// # Errors
+    /// If the request was not carried out to its end.
+    pub async fn handle(self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Failed> {
+        let LambdaEvent { payload, context } = event;
+        let threshold = self
+            .ready
+            .as_ref()
+            .as_ref()
+            .map_or(Level::Info, |ready| ready.settings.log_level);
+        let mut invocation = Invocation {
+            watch: Stopwatch::start(),
+            deadline: deadline(&context),
+            request: None,
+            journal: Journal::new(Log::new(self.log, threshold, &context.request_id)),
+            request_id: context.request_id,
+        };
+        // A panic is a defect of this program, and it, too, has a name that a runbook can catch.
+        let answer = AssertUnwindSafe(invocation.answer(&self.ready, payload.get()))
+            .catch_unwind()
+            .await;
+        let answer = answer.unwrap_or_else(|_| {
+            Err(Failure::new(
+                ErrorName::Internal,
+                "this program has a defect",
+                "look at the function's log and report it; the steps so far are there",
+            ))
+        });
+        invocation.close(answer)
+    }
+}
+
+/// One event on its way.
+struct Invocation {
+    request_id: String,
+    watch: Stopwatch,
+    deadline: Deadline,
+    request: Option<Request>,
+    journal: Journal,
+}
+
+impl Invocation {
+    async fn answer(
+        &mut self,
+        function: &Result<Ready, Misconfigured>,
+        event: &str,
+    ) -> Result<Value, Failure> {
+        let ready = function
+            .as_ref()
+            .map_err(|wrong| Failure::from(wrong.clone()))?;
+        let request = self
+            .request
+            .insert(Request::parse(event, &ready.settings.region)?);
+        let aws = ready.connection.aws(&request.cluster.region, self.deadline);
+        match &request.action {
+            Action::Grant(grant) => {
+                let granted = grant::run(
+                    &aws,
+                    &ready.settings,
+                    &self.request_id,
+                    request,
+                    grant,
+                    &mut self.journal,
+                )
+                .await?;
+                Ok(json!(granted))
+            }
+            Action::Revoke(_) | Action::Inspect(_) => Err(Failure::new(
+                ErrorName::InvalidRequest,
+                format!(
+                    "this version does not know the action `{}` yet",
+                    request.action.name()
+                ),
+                "deploy a later version, or do it with the AWS CLI: `aws eks disassociate-access-policy`, `aws eks describe-access-entry`",
+            )),
+        }
+    }
+
+    /// Writes the audit line and the metrics, and tells Lambda.
+    fn close(self, answer: Result<Value, Failure>) -> Result<Value, Failed> {
+        let duration = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let answer = answer.map_err(|failure| {
+            let changes = self.journal.account_of_changes();
+            let failed = Failed {
+                name: failure.name,
+                message: format!("{}; {changes}; {}", failure.what, failure.remedy),
+            };
+            (failure, failed)
+        });
+        let (status, level) = match &answer {
+            Ok(result) => (
+                result.get("status").cloned().unwrap_or_default(),
+                Level::Info,
+            ),
+            Err((failure, _)) => (json!(failure.name.to_string()), Level::Error),
+        };
+        let request = self.request.as_ref();
+        let action = request.map_or("unknown", |request| request.action.name());
+        self.journal.log.line(
+            level,
+            "audit",
+            json!({
+                "action": action,
+                "status": status,
+                "clusterName": request.map(|request| &request.cluster.name),
+                "region": request.map(|request| request.cluster.region.as_str()),
+                "principalArn": request.and_then(Request::principal).map(|principal| &principal.text),
+                "policyArn": request.and_then(Request::policy).map(crate::arn::PolicyArn::as_str),
+                "reason": request.and_then(|request| request.reason.as_ref()),
+                "requestedBy": request.and_then(|request| request.requested_by.as_ref()),
+                "changes": self.journal.account_of_changes(),
+                "errorMessage": answer.as_ref().err().map(|(_, failed)| &failed.message),
+                "durationMs": duration,
+                "steps": self.journal.steps(),
+                "warnings": self.journal.warnings(),
+            }),
+        );
+        self.journal.log.metrics(
+            &[
+                ("Action", action),
+                ("Status", status.as_str().unwrap_or("unknown")),
+            ],
+            &[
+                ("Requests", "Count", 1),
+                ("Duration", "Milliseconds", duration),
+                ("FailedSteps", "Count", self.journal.failed_steps()),
+            ],
+        );
+        answer.map_err(|(_, failed)| failed)
+    }
+}
+
+/// Until when to have answered: a little before Lambda ends the invocation.
+fn deadline(context: &Context) -> Deadline {
+    let end = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+    let left = end.saturating_sub(clock::now().as_millisecond());
+    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+    Deadline::after(left.saturating_sub(TIME_TO_ANSWER.min(left / 10)))
+}

@@ -1,0 +1,251 @@
+//! The journal of one request: what was done, what it changed, what may have been changed, what to be warned of.
+//!
+//! It outlives a failure, so that no failure can leave a change unnamed.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::aws::ApiError;
+use crate::clock::Stopwatch;
+use crate::log::{Level, Log};
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StepOutcome {
+    /// It was carried out.
+    Succeeded,
+    /// There was no need for it, or no way, and it can be done without.
+    Skipped,
+    /// It would be carried out.
+    Planned,
+    /// It was tried, in vain.
+    Failed,
+}
+
+/// One step, as results and logs show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepRecord {
+    /// The AWS operation, or the name of a step of our own.
+    pub operation: String,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// How long it took; zero for what was not done.
+    pub duration_ms: u64,
+    /// What came of it, for a person.
+    pub detail: String,
+}
+
+/// Something that the requester should know although the request was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A name that programs can look for.
+    pub code: &'static str,
+    /// What it means, for a person.
+    pub message: String,
+}
+
+/// The journal of one request.
+#[derive(Debug)]
+pub struct Journal {
+    /// The log that it is copied to as it is written.
+    pub log: Log,
+    steps: Vec<StepRecord>,
+    warnings: Vec<Warning>,
+    changes: Vec<String>,
+    doubts: Vec<String>,
+}
+
+impl Journal {
+    /// An empty one.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self {
+            log,
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            changes: Vec::new(),
+            doubts: Vec::new(),
+        }
+    }
+
+    /// Writes down a step.
+    pub fn step(
+        &mut self,
+        operation: &(impl Display + ?Sized),
+        outcome: StepOutcome,
+        duration: Duration,
+        detail: impl Into<String>,
+    ) {
+        let step = StepRecord {
+            operation: operation.to_string(),
+            outcome,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            detail: detail.into(),
+        };
+        let level = if outcome == StepOutcome::Failed {
+            Level::Warn
+        } else {
+            Level::Info
+        };
+        self.log.line(level, "step", json!(step));
+        self.steps.push(step);
+    }
+
+    /// Writes down a call that was timed, and what it answered, or why not.
+    ///
+    /// # Errors
+    /// The call's own.
+    pub fn call<T>(
+        &mut self,
+        timed: Timed<T>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> Result<T, ApiError> {
+        let attempts = match timed.attempts {
+            0 | 1 => String::new(),
+            attempts => format!(" (attempt {attempts})"),
+        };
+        match timed.answer {
+            Ok(answer) => {
+                let detail = format!("{}{attempts}", detail(&answer));
+                self.step(
+                    &timed.operation,
+                    StepOutcome::Succeeded,
+                    timed.duration,
+                    detail,
+                );
+                Ok(answer)
+            }
+            Err(error) => {
+                let detail = format!("{error}{attempts}");
+                self.step(
+                    &timed.operation,
+                    StepOutcome::Failed,
+                    timed.duration,
+                    detail,
+                );
+                if error.may_have_changed() {
+                    self.doubts.push(error.operation.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down a call that only adds to what is known: its failure fails nothing else.
+    pub fn optional_call<T>(&mut self, timed: &Timed<T>, detail: impl FnOnce(&T) -> String) {
+        let (outcome, detail) = match &timed.answer {
+            Ok(answer) => (StepOutcome::Succeeded, detail(answer)),
+            Err(error) => (StepOutcome::Skipped, error.to_string()),
+        };
+        self.step(&timed.operation, outcome, timed.duration, detail);
+    }
+
+    /// Remembers a change, in words that complete "already changed: …".
+    pub fn changed(&mut self, what: impl Into<String>) {
+        self.changes.push(what.into());
+    }
+
+    /// Warns the requester, once for each code.
+    pub fn warn(&mut self, code: &'static str, message: impl Into<String>) {
+        if self.warnings.iter().any(|warning| warning.code == code) {
+            return;
+        }
+        let warning = Warning {
+            code,
+            message: message.into(),
+        };
+        self.log.line(Level::Warn, "warning", json!(warning));
+        self.warnings.push(warning);
+    }
+
+    /// Whether anything was changed.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Whether anything was, or may have been, changed.
+    #[must_use]
+    pub fn may_have_changes(&self) -> bool {
+        self.has_changes() || !self.doubts.is_empty()
+    }
+
+    /// What a failure has to say about what is different now.
+    #[must_use]
+    pub fn account_of_changes(&self) -> String {
+        let mut parts = Vec::new();
+        if self.changes.is_empty() && self.doubts.is_empty() {
+            parts.push("nothing was changed".to_owned());
+        }
+        if !self.changes.is_empty() {
+            parts.push(format!("already changed: {}", self.changes.join(", ")));
+        }
+        if !self.doubts.is_empty() {
+            parts.push(format!(
+                "may have been carried out, for the answer was lost: {}",
+                self.doubts.join(", ")
+            ));
+        }
+        parts.join("; ")
+    }
+
+    /// How many steps failed.
+    #[must_use]
+    pub fn failed_steps(&self) -> u64 {
+        let failed = self
+            .steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Failed);
+        failed.count() as u64
+    }
+
+    /// The steps so far.
+    #[must_use]
+    pub fn steps(&self) -> &[StepRecord] {
+        &self.steps
+    }
+
+    /// The warnings so far.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+/// A call's answer and how long it took.
+#[derive(Debug)]
+pub struct Timed<T> {
+    operation: String,
+    duration: Duration,
+    attempts: u32,
+    /// What was answered.
+    pub answer: Result<T, ApiError>,
+}
+
+impl<T> Timed<T> {
+    /// Measures a call; calls that run at once are each measured, then written down in order.
+    pub async fn call(
+        operation: impl Display,
+        call: impl Future<Output = Result<T, ApiError>>,
+    ) -> Self {
+        let watch = Stopwatch::start();
+        let answer = call.await;
+        Self {
+            operation: operation.to_string(),
+            duration: watch.elapsed(),
+            attempts: 1,
+            answer,
+        }
+    }
+
+    /// The same, of a call that was made so often.
+    #[must_use]
+    pub fn after(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
+    }
+}

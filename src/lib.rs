@@ -1,0 +1,42 @@
+//! Lets a locked-out IAM principal back into an Amazon EKS cluster, from outside the cluster, by EKS access entries.
+//!
+//! A request goes through these modules from top to bottom. Those marked *pure* decide; they make no calls, read no
+//! clock, and are tested without either.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`handler`] | JSON in, JSON or a named error out; deadline, audit, metrics |
+//! | [`request`] | the event, strictly read (*pure*), by way of [`json`] and [`arn`] |
+//! | [`guard`] | what the [`settings`] allow (*pure*), by way of [`pattern`] |
+//! | [`grant`] | the flow: look, plan, carry out, look again |
+//! | [`look`] | the reads that an [`observation`] is made of |
+//! | [`plan`] | what to do, given what is wanted and what was seen (*pure*), by way of [`scope`] |
+//! | [`apply`] | the steps of a plan, and the waiting that EKS's delays ask for |
+//! | [`ownership`] | whose an access entry is: the tags that a grant leaves (*pure*) |
+//! | [`outcome`] | the result (*pure*), with the [`kubeconfig`] |
+//! | [`error`] | every failure's name, and words for it (*pure*) |
+//! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] |
+//! | [`aws`] | each API operation as a method, in and out of our own types |
+//! | [`clock`] | what time it is, how long there is left, and the only wait loop |
+
+pub mod apply;
+pub mod arn;
+pub mod aws;
+pub mod clock;
+pub mod error;
+pub mod grant;
+pub mod guard;
+pub mod handler;
+pub mod journal;
+pub mod json;
+pub mod kubeconfig;
+pub mod log;
+pub mod look;
+pub mod observation;
+pub mod outcome;
+pub mod ownership;
+pub mod pattern;
+pub mod plan;
+pub mod request;
+pub mod scope;
+pub mod settings;

@@ -1,0 +1,153 @@
+//! The log: every line is one JSON object on standard output, in the shape of Lambda's own JSON lines.
+//!
+//! No credentials, access key ids, tokens or presigned URLs ever reach it: it is given fields by name,
+//! and no type that holds a secret is among them.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+
+/// How much it matters. Source of the names: Lambda's advanced logging controls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Finest.
+    Trace,
+    /// For whoever mends this program.
+    Debug,
+    /// What was done.
+    Info,
+    /// What somebody should look at.
+    Warn,
+    /// What failed.
+    Error,
+    /// What ended the function.
+    Fatal,
+}
+
+impl Level {
+    const NAMES: [(&'static str, Self); 6] = [
+        ("TRACE", Self::Trace),
+        ("DEBUG", Self::Debug),
+        ("INFO", Self::Info),
+        ("WARN", Self::Warn),
+        ("ERROR", Self::Error),
+        ("FATAL", Self::Fatal),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(_, level)| *level == self)
+            .map_or("INFO", |(name, _)| name)
+    }
+}
+
+impl std::str::FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::NAMES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+            .map(|(_, level)| *level)
+            .ok_or_else(|| {
+                let names = Self::NAMES.map(|(name, _)| name).join(", ");
+                format!("`{text}` is none of {names}")
+            })
+    }
+}
+
+/// Where lines go: in Lambda, standard output; tests read them.
+#[derive(Clone)]
+pub struct Sink(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Sink {
+    /// Lines go to `write`, without a line break at their end.
+    pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    /// Lines go to standard output. A log that cannot be written is no reason to leave somebody locked out.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::new(|line| {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        })
+    }
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
+/// The log of one request.
+#[derive(Debug, Clone)]
+pub struct Log {
+    sink: Sink,
+    threshold: Level,
+    request_id: String,
+}
+
+impl Log {
+    /// A log whose lines carry the Lambda request id; lines below `threshold` are left out.
+    #[must_use]
+    pub fn new(sink: Sink, threshold: Level, request_id: &str) -> Self {
+        Self {
+            sink,
+            threshold,
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    /// One line. `fields` is a JSON object.
+    pub fn line(&self, level: Level, message: &str, fields: Value) {
+        if level < self.threshold {
+            return;
+        }
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), json!(clock::now().to_string()));
+        line.insert("level".to_owned(), json!(level.name()));
+        line.insert("message".to_owned(), json!(message));
+        line.insert("requestId".to_owned(), json!(self.request_id));
+        if let Value::Object(fields) = fields {
+            line.extend(fields);
+        }
+        (self.sink.0)(&Value::Object(line).to_string());
+    }
+
+    /// Metrics in CloudWatch's embedded metric format: a line of the log, no call of AWS. It is written at every level.
+    pub fn metrics(&self, dimensions: &[(&str, &str)], metrics: &[(&str, &str, u64)]) {
+        let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
+        let definitions: Vec<_> = metrics
+            .iter()
+            .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
+            .collect();
+        let mut line = Map::new();
+        line.insert(
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": clock::now().as_millisecond(),
+                "CloudWatchMetrics": [
+                    { "Namespace": "EksBreakGlass", "Dimensions": [names], "Metrics": definitions }
+                ]
+            }),
+        );
+        line.insert("requestId".to_owned(), json!(self.request_id));
+        line.extend(
+            dimensions
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), json!(value))),
+        );
+        line.extend(
+            metrics
+                .iter()
+                .map(|(name, _, value)| ((*name).to_owned(), json!(value))),
+        );
+        (self.sink.0)(&Value::Object(line).to_string());
+    }
+}

@@ -1,0 +1,25 @@
+//! The Lambda function's process: settings, connection, runtime. Nothing is decided here.
+
+use eks_break_glass::aws::Connection;
+use eks_break_glass::handler::Function;
+use eks_break_glass::log::Sink;
+use eks_break_glass::settings::Settings;
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let settings = Settings::read(variable).and_then(|settings| {
+        let connection = Connection::open(&settings.region, variable)?;
+        Ok((settings, connection))
+    });
+    let function = Function::new(settings, Sink::stdout());
+    lambda_runtime::run(service_fn(move |event| function.clone().handle(event))).await
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

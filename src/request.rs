@@ -1,0 +1,397 @@
+//! The event: what a person, a runbook or a chat front end asks for. Read strictly; nothing is guessed.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::arn::{ClusterRef, PolicyArn, Principal, Region};
+use crate::json::{Invalid, Object};
+use crate::scope::AccessScope;
+
+/// The longest `reason`, in characters; more belongs in the incident that it names.
+const LONGEST_REASON: usize = 1000;
+/// The longest `requestedBy`, in characters.
+const LONGEST_REQUESTER: usize = 256;
+/// The longest pattern of a namespace, in characters: Kubernetes' own limit for names (RFC 1123 labels).
+const LONGEST_NAMESPACE: usize = 63;
+/// The most namespaces in one request.
+const MOST_NAMESPACES: usize = 100;
+
+/// A whole event, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Which cluster it is about.
+    pub cluster: ClusterRef,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// Who asks, as the caller claims.
+    pub requested_by: Option<String>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Let a principal in.
+    Grant(Grant),
+    /// Take back what a grant gave.
+    Revoke(Revoke),
+    /// Look, explain, change nothing.
+    Inspect(Inspect),
+}
+
+impl Action {
+    /// The word for it in the event.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Grant(_) => "grant",
+            Self::Revoke(_) => "revoke",
+            Self::Inspect(_) => "inspect",
+        }
+    }
+}
+
+/// A principal as the event named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedPrincipal {
+    /// The text that was sent.
+    pub text: String,
+    /// What it names.
+    pub principal: Principal,
+}
+
+/// What a grant asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Whom to let in.
+    pub principal: RequestedPrincipal,
+    /// With which access policy.
+    pub policy: PolicyArn,
+    /// How far.
+    pub scope: AccessScope,
+    /// For how long; `None` where the event does not say.
+    pub duration: Option<SignedDuration>,
+    /// Plan only.
+    pub dry_run: bool,
+    /// How to make sure that it works.
+    pub verify: Verify,
+    /// How long to wait for a change of authentication mode; `None`: as long as the function may run.
+    pub wait: Option<Duration>,
+    /// Delete and recreate an entry that looks healthy.
+    pub recreate_entry: bool,
+}
+
+/// How a grant is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verify {
+    /// Read back from EKS.
+    ControlPlane,
+    /// Ask the cluster's own API server, too.
+    Kubernetes,
+}
+
+/// What a revoke asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revoke {
+    /// Whose access.
+    pub principal: RequestedPrincipal,
+    /// Which policy.
+    pub policy: PolicyArn,
+    /// What to put back, as the grant wrote it down.
+    pub restore: Option<Restore>,
+    /// The expiry that a scheduled revoke was made for.
+    pub expires_at: Option<Timestamp>,
+    /// Plan only.
+    pub dry_run: bool,
+}
+
+/// What an inspection looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspect {
+    /// One principal's access; `None`: the cluster's.
+    pub principal: Option<RequestedPrincipal>,
+}
+
+/// What was there before a grant: enough to put it back.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restore {
+    /// The version of this record. Revokes wait in schedules for weeks, so later versions of this program read all earlier ones.
+    pub version: u32,
+    /// Whether the principal had an access entry.
+    pub entry_existed: bool,
+    /// The scope that the policy had; `None`: it was not associated.
+    pub access_scope: Option<AccessScope>,
+}
+
+impl Restore {
+    /// The version that this program writes.
+    pub const VERSION: u32 = 1;
+
+    /// There was no entry: the grant made it.
+    #[must_use]
+    pub fn entry_created() -> Self {
+        Self {
+            version: Self::VERSION,
+            entry_existed: false,
+            access_scope: None,
+        }
+    }
+
+    /// There was an entry, and the policy had that scope in it, or none.
+    #[must_use]
+    pub fn entry_existed(access_scope: Option<AccessScope>) -> Self {
+        Self {
+            version: Self::VERSION,
+            entry_existed: true,
+            access_scope,
+        }
+    }
+}
+
+/// Every field of the event, with the actions that it belongs to.
+const FIELDS: [(&str, &[&str]); 15] = [
+    ("action", ANY),
+    ("clusterName", ANY),
+    ("principalArn", ANY),
+    ("region", ANY),
+    ("policyArn", &["grant", "revoke"]),
+    ("accessScope", &["grant"]),
+    ("duration", &["grant"]),
+    ("reason", ANY),
+    ("requestedBy", ANY),
+    ("dryRun", &["grant", "revoke"]),
+    ("verify", &["grant"]),
+    ("waitSeconds", &["grant"]),
+    ("recreateEntry", &["grant"]),
+    ("restore", &["revoke"]),
+    ("expiresAt", &["revoke"]),
+];
+const ANY: &[&str] = &["grant", "revoke", "inspect"];
+
+impl Request {
+    /// Reads an event. `home` is the region that the function runs in.
+    ///
+    /// # Errors
+    /// If the event is malformed, contradicts itself, or names somebody who cannot be let in.
+    pub fn parse(event: &str, home: &Region) -> Result<Self, Invalid> {
+        let event = Object::parse("", event, &FIELDS.map(|(name, _)| name))?;
+        let action: String = event.get("action")?.unwrap_or_else(|| "grant".to_owned());
+        if !ANY.contains(&action.as_str()) {
+            return Err(Invalid::at(
+                "action",
+                format!("`{action}` is none of `grant`, `revoke`, `inspect`"),
+            ));
+        }
+        for name in event.names() {
+            let belongs = FIELDS
+                .iter()
+                .any(|(field, actions)| *field == name && actions.contains(&action.as_str()));
+            if !belongs {
+                return Err(Invalid::at(
+                    name,
+                    format!("it has no meaning for `{action}`"),
+                ));
+            }
+        }
+        let region = event.parsed("region", Region::parse)?;
+        let cluster = required(
+            &event,
+            "clusterName",
+            event.parsed("clusterName", |text| ClusterRef::parse(text, region, home))?,
+        )?;
+        Ok(Self {
+            reason: prose(&event, "reason", LONGEST_REASON)?,
+            requested_by: prose(&event, "requestedBy", LONGEST_REQUESTER)?,
+            action: match action.as_str() {
+                "revoke" => Action::Revoke(Revoke::read(&event, &cluster)?),
+                "inspect" => Action::Inspect(Inspect {
+                    principal: principal(&event, &cluster)?,
+                }),
+                _ => Action::Grant(Grant::read(&event, &cluster)?),
+            },
+            cluster,
+        })
+    }
+
+    /// The principal as it was sent.
+    #[must_use]
+    pub fn principal(&self) -> Option<&RequestedPrincipal> {
+        match &self.action {
+            Action::Grant(grant) => Some(&grant.principal),
+            Action::Revoke(revoke) => Some(&revoke.principal),
+            Action::Inspect(inspect) => inspect.principal.as_ref(),
+        }
+    }
+
+    /// The access policy that it is about.
+    #[must_use]
+    pub fn policy(&self) -> Option<&PolicyArn> {
+        match &self.action {
+            Action::Grant(grant) => Some(&grant.policy),
+            Action::Revoke(revoke) => Some(&revoke.policy),
+            Action::Inspect(_) => None,
+        }
+    }
+}
+
+impl Grant {
+    fn read(event: &Object, cluster: &ClusterRef) -> Result<Self, Invalid> {
+        Ok(Self {
+            principal: required(event, "principalArn", principal(event, cluster)?)?,
+            policy: policy(event, cluster)?,
+            scope: scope(event)?.unwrap_or(AccessScope::Cluster),
+            duration: event.parsed("duration", duration)?,
+            dry_run: event.get("dryRun")?.unwrap_or(false),
+            verify: event.get("verify")?.unwrap_or(Verify::ControlPlane),
+            wait: event.get("waitSeconds")?.map(Duration::from_secs),
+            recreate_entry: event.get("recreateEntry")?.unwrap_or(false),
+        })
+    }
+}
+
+impl Revoke {
+    fn read(event: &Object, cluster: &ClusterRef) -> Result<Self, Invalid> {
+        Ok(Self {
+            principal: required(event, "principalArn", principal(event, cluster)?)?,
+            policy: policy(event, cluster)?,
+            restore: restore(event)?,
+            expires_at: event.parsed("expiresAt", str::parse::<Timestamp>)?,
+            dry_run: event.get("dryRun")?.unwrap_or(false),
+        })
+    }
+}
+
+fn required<T>(event: &Object, name: &str, value: Option<T>) -> Result<T, Invalid> {
+    value.ok_or_else(|| Invalid::at(&event.place(name), "the field is missing"))
+}
+
+fn principal(event: &Object, cluster: &ClusterRef) -> Result<Option<RequestedPrincipal>, Invalid> {
+    event.parsed("principalArn", |text| {
+        let principal = Principal::parse(text).map_err(|error| error.to_string())?;
+        if principal.partition() == cluster.partition {
+            Ok(RequestedPrincipal {
+                text: text.to_owned(),
+                principal,
+            })
+        } else {
+            Err(format!(
+                "`{text}` is of partition `{}`, but the cluster is in `{}`",
+                principal.partition(),
+                cluster.partition
+            ))
+        }
+    })
+}
+
+fn policy(event: &Object, cluster: &ClusterRef) -> Result<PolicyArn, Invalid> {
+    Ok(event
+        .parsed("policyArn", |text| {
+            PolicyArn::parse(text, cluster.partition)
+        })?
+        .unwrap_or_else(|| PolicyArn::named(PolicyArn::CLUSTER_ADMIN, cluster.partition)))
+}
+
+fn scope(event: &Object) -> Result<Option<AccessScope>, Invalid> {
+    let Some(scope) = event.object("accessScope", &["type", "namespaces"])? else {
+        return Ok(None);
+    };
+    read_scope(&scope).map(Some)
+}
+
+fn read_scope(scope: &Object) -> Result<AccessScope, Invalid> {
+    let kind: String = required(scope, "type", scope.get("type")?)?;
+    let namespaces: Vec<String> = scope.get("namespaces")?.unwrap_or_default();
+    let place = scope.place("namespaces");
+    match kind.as_str() {
+        "cluster" if namespaces.is_empty() => Ok(AccessScope::Cluster),
+        "cluster" => Err(Invalid::at(
+            &place,
+            "a scope of type `cluster` has no namespaces; send type `namespace`",
+        )),
+        "namespace" if namespaces.is_empty() => Err(Invalid::at(
+            &place,
+            "a scope of type `namespace` needs at least one namespace",
+        )),
+        "namespace" if namespaces.len() > MOST_NAMESPACES => Err(Invalid::at(
+            &place,
+            format!("there are more than {MOST_NAMESPACES}"),
+        )),
+        "namespace" => match namespaces.iter().find(|name| !namespace(name)) {
+            None => Ok(AccessScope::Namespaces(namespaces)),
+            Some(name) => Err(Invalid::at(
+                &place,
+                format!("`{name}` is not the name of a namespace, nor a pattern of names with `*`"),
+            )),
+        },
+        _ => Err(Invalid::at(
+            &scope.place("type"),
+            format!("`{kind}` is neither `cluster` nor `namespace`"),
+        )),
+    }
+}
+
+fn namespace(text: &str) -> bool {
+    (1..=LONGEST_NAMESPACE).contains(&text.len())
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*')
+        })
+}
+
+fn restore(event: &Object) -> Result<Option<Restore>, Invalid> {
+    let Some(record) = event.object("restore", &["version", "entryExisted", "accessScope"])? else {
+        return Ok(None);
+    };
+    let version: u32 = required(&record, "version", record.get("version")?)?;
+    if version != Restore::VERSION {
+        return Err(Invalid::at(
+            &record.place("version"),
+            format!(
+                "version {version} is not known; this program reads {}",
+                Restore::VERSION
+            ),
+        ));
+    }
+    Ok(Some(Restore {
+        version,
+        entry_existed: required(&record, "entryExisted", record.get("entryExisted")?)?,
+        access_scope: scope(&record)?,
+    }))
+}
+
+/// Reads a length of time: `1h`, `90m`, `PT1H30M`; at least a minute, and no days, whose length depends on where one is.
+///
+/// # Errors
+/// If the text is not such a length.
+pub fn duration(text: &str) -> Result<SignedDuration, String> {
+    let wanted = "a length of time such as `1h`, `90m` or `PT1H30M`, of at least one minute";
+    match text.parse::<SignedDuration>() {
+        Ok(duration) if duration >= SignedDuration::from_mins(1) => Ok(duration),
+        Ok(_) => Err(format!("`{text}` is too short; wanted is {wanted}")),
+        Err(_) => Err(format!("`{text}` is not {wanted}")),
+    }
+}
+
+/// A sentence by a person: not blank, not endless, nothing in it that would forge a line of a log.
+fn prose(event: &Object, name: &str, longest: usize) -> Result<Option<String>, Invalid> {
+    let Some(text) = event.get::<String>(name)? else {
+        return Ok(None);
+    };
+    let place = event.place(name);
+    if text.chars().count() > longest {
+        return Err(Invalid::at(
+            &place,
+            format!("it is longer than {longest} characters"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::at(
+            &place,
+            "it holds control characters, such as a line break",
+        ));
+    }
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}

@@ -1,0 +1,226 @@
+//! The function's settings: environment variables, read and checked once at start.
+
+use jiff::SignedDuration;
+
+use crate::arn::{Partition, PolicyArn, Region};
+use crate::log::Level;
+use crate::request;
+
+/// What the operator has decided. Names, meanings and defaults are those of the README's table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `AWS_REGION`: where the function runs.
+    pub region: Region,
+    /// `ALLOWED_CLUSTERS`: patterns of names or ARNs.
+    pub allowed_clusters: Vec<String>,
+    /// `ALLOWED_PRINCIPALS`: patterns of ARNs.
+    pub allowed_principals: Vec<String>,
+    /// `ALLOWED_POLICIES`: bare names of access policies.
+    pub allowed_policies: Vec<String>,
+    /// `ALLOW_AUTHENTICATION_MODE_CHANGE`.
+    pub allow_authentication_mode_change: bool,
+    /// `REQUIRE_REASON`.
+    pub require_reason: bool,
+    /// `DEFAULT_DURATION`.
+    pub default_duration: Option<SignedDuration>,
+    /// `MAX_DURATION`.
+    pub max_duration: Option<SignedDuration>,
+    /// `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`, `SCHEDULE_DLQ_ARN`: `None` where no revoke can be scheduled.
+    pub schedule: Option<Schedule>,
+    /// `EVENT_BUS`.
+    pub event_bus: Option<String>,
+    /// `TARGET_ROLE_NAME`, `TARGET_EXTERNAL_ID`: `None` where other accounts are out of reach.
+    pub target_role: Option<TargetRole>,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+/// Where revokes are scheduled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The schedule group's name.
+    pub group: String,
+    /// The role that EventBridge Scheduler takes on to invoke this function.
+    pub role_arn: String,
+    /// The queue for revokes that could not be delivered.
+    pub dead_letter_arn: Option<String>,
+}
+
+/// The role to take on in another account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetRole {
+    /// Its name, the same in every account.
+    pub name: String,
+    /// What its trust policy asks for as `sts:ExternalId`.
+    pub external_id: Option<String>,
+}
+
+/// Every setting that is wrong, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct Misconfigured(pub Vec<String>);
+
+/// Reads settings one by one and keeps what is wrong with each, so that one look shows all of it.
+struct Reader<L> {
+    lookup: L,
+    wrong: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    /// A setting's text; blank is the same as absent.
+    fn text(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    }
+
+    fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(&self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong.push(format!("`{name}`: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A comma-separated list. One that is there but empty is refused: it could be read as "nobody" and as "everybody".
+    fn list(&mut self, name: &str, default: &str) -> Vec<String> {
+        let text = (self.lookup)(name).unwrap_or_else(|| default.to_owned());
+        let entries: Vec<_> = text
+            .split(',')
+            .map(|entry| entry.trim().to_owned())
+            .filter(|entry| !entry.is_empty())
+            .collect();
+        if entries.is_empty() {
+            self.wrong.push(format!(
+                "`{name}`: the list is empty; remove the setting for its default, `{default}`"
+            ));
+        }
+        entries
+    }
+
+    fn flag(&mut self, name: &str, default: bool) -> bool {
+        self.parsed(name, |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(format!("`{text}` is neither `true` nor `false`")),
+        })
+        .unwrap_or(default)
+    }
+
+    fn arn(&mut self, name: &str, service: &str) -> Option<String> {
+        self.parsed(name, |text| {
+            let mut fields = text.splitn(6, ':');
+            match (fields.next(), fields.nth(1), fields.nth(2)) {
+                (Some("arn"), Some(of), Some(_)) if of == service => Ok(text.to_owned()),
+                _ => Err(format!("`{text}` is not an ARN of `{service}`")),
+            }
+        })
+    }
+}
+
+impl Settings {
+    /// Reads the settings through `lookup`, which answers with an environment variable's value.
+    ///
+    /// # Errors
+    /// If any is wrong: all of those that are.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+        let mut reader = Reader {
+            lookup,
+            wrong: Vec::new(),
+        };
+        let region = reader.parsed("AWS_REGION", Region::parse);
+        let settings = Self {
+            allowed_clusters: reader.list("ALLOWED_CLUSTERS", "*"),
+            allowed_principals: reader.list("ALLOWED_PRINCIPALS", "*"),
+            allowed_policies: policies(&mut reader),
+            allow_authentication_mode_change: reader.flag("ALLOW_AUTHENTICATION_MODE_CHANGE", true),
+            require_reason: reader.flag("REQUIRE_REASON", false),
+            default_duration: reader.parsed("DEFAULT_DURATION", request::duration),
+            max_duration: reader.parsed("MAX_DURATION", request::duration),
+            schedule: schedule(&mut reader),
+            event_bus: reader.text("EVENT_BUS"),
+            target_role: target_role(&mut reader),
+            log_level: reader
+                .parsed("LOG_LEVEL", str::parse::<Level>)
+                .unwrap_or(Level::Info),
+            region: match region {
+                Some(region) => region,
+                None if reader.wrong.is_empty() => {
+                    return Err(Misconfigured(vec![
+                        "`AWS_REGION` is not set, which Lambda always does".to_owned(),
+                    ]));
+                }
+                None => return Err(Misconfigured(reader.wrong)),
+            },
+        };
+        if let (Some(default), Some(max)) = (settings.default_duration, settings.max_duration)
+            && default > max
+        {
+            reader
+                .wrong
+                .push("`DEFAULT_DURATION` is longer than `MAX_DURATION`".to_owned());
+        }
+        if reader.wrong.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Misconfigured(reader.wrong))
+        }
+    }
+}
+
+/// Names and ARNs, made into names: the partition is that of the cluster of each request.
+fn policies<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in reader.list("ALLOWED_POLICIES", PolicyArn::CLUSTER_ADMIN) {
+        let partition = entry
+            .split(':')
+            .nth(1)
+            .and_then(|name| Partition::parse(name).ok())
+            .unwrap_or(Partition::Aws);
+        match PolicyArn::parse(&entry, partition) {
+            Ok(policy) => names.push(policy.name().to_owned()),
+            Err(error) => reader.wrong.push(format!("`ALLOWED_POLICIES`: {error}")),
+        }
+    }
+    names
+}
+
+fn schedule<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<Schedule> {
+    let group = reader.text("SCHEDULE_GROUP");
+    let role_arn = reader.arn("SCHEDULE_ROLE_ARN", "iam");
+    let dead_letter_arn = reader.arn("SCHEDULE_DLQ_ARN", "sqs");
+    match (group, role_arn) {
+        (Some(group), Some(role_arn)) => Some(Schedule {
+            group,
+            role_arn,
+            dead_letter_arn,
+        }),
+        (None, None) if dead_letter_arn.is_none() => None,
+        _ => {
+            reader.wrong.push(
+                "`SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`: one does not work without the other"
+                    .to_owned(),
+            );
+            None
+        }
+    }
+}
+
+fn target_role<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<TargetRole> {
+    let external_id = reader.text("TARGET_EXTERNAL_ID");
+    let Some(name) = reader.text("TARGET_ROLE_NAME") else {
+        if external_id.is_some() {
+            reader
+                .wrong
+                .push("`TARGET_EXTERNAL_ID` has no meaning without `TARGET_ROLE_NAME`".to_owned());
+        }
+        return None;
+    };
+    Some(TargetRole { name, external_id })
+}

@@ -1,0 +1,27 @@
+//! All tests of the function, in one binary: linking the SDK once is slow enough.
+//!
+//! | module | shows |
+//! |---|---|
+//! | `request`, `principals`, `settings`, `guardrails`, `planner` | what is decided, without any I/O |
+//! | `adapter` | what the SDK sends, and what is made of each answer |
+//! | `workflow` | whole grants against the simulated EKS, under simulated time |
+//! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
+//! | `contract` | documents, events, template and code agree |
+//! | `runtime` | the real binary behind a Lambda Runtime API |
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should stop there"
+)]
+
+mod adapter;
+mod guardrails;
+mod planner;
+mod principals;
+mod request;
+mod scene;
+mod settings;
+mod workflow;

@@ -1,0 +1,157 @@
+//! A scene: the whole function, from the event to the result, on a simulated AWS under simulated time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_eks::config::Credentials;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use eks_break_glass::aws::Connection;
+use eks_break_glass::clock;
+use eks_break_glass::handler::{Failed, Function};
+use eks_break_glass::log::Sink;
+use eks_break_glass::settings::Settings;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use simulator::Simulation;
+
+/// How long a Lambda function may run.
+const LAMBDA_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// A simulated AWS and the function in it.
+pub struct Scene {
+    /// The simulated AWS.
+    pub aws: Simulation,
+    settings: HashMap<String, String>,
+    log: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Scene {
+    /// The function, with its default settings, in that AWS.
+    pub fn new(aws: Simulation) -> Self {
+        Self {
+            aws,
+            settings: HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]),
+            log: Arc::default(),
+        }
+    }
+
+    /// The same with a setting.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sends an event and waits for the answer, for as long as Lambda lets a function run.
+    pub async fn send(&self, event: &Value) -> Result<Value, Failed> {
+        self.send_for(event, LAMBDA_TIMEOUT).await
+    }
+
+    /// Sends an event to a function that Lambda lets run for so long.
+    pub async fn send_for(&self, event: &Value, timeout: Duration) -> Result<Value, Failed> {
+        let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
+            let credentials = Credentials::new(
+                "ASIAEXAMPLE",
+                "very-secret",
+                Some("token-of-the-session".to_owned()),
+                None,
+                "test",
+            );
+            let connection = Connection::over(self.http_client()).with_credentials(credentials);
+            (settings, connection)
+        });
+        let log = Arc::clone(&self.log);
+        let function = Function::new(
+            settings,
+            Sink::new(move |line| {
+                let line =
+                    serde_json::from_str(line).expect("every line of the log is one JSON object");
+                log.lock().unwrap().push(line);
+            }),
+        );
+        let mut context = Context::default();
+        context.request_id = "8f507cfc-xmpl-4697-b07a-ac58fc914c95".to_owned();
+        let end = clock::now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
+        context.deadline = u64::try_from(end).unwrap();
+        let payload = RawValue::from_string(event.to_string()).unwrap();
+        function.handle(LambdaEvent::new(payload, context)).await
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The lines of the log with that message.
+    pub fn logged(&self, message: &str) -> Vec<Value> {
+        let mut lines = self.log();
+        lines.retain(|line| line["message"] == message);
+        lines
+    }
+
+    fn http_client(&self) -> impl aws_sdk_eks::config::HttpClient + 'static {
+        let connector = SharedHttpConnector::new(InProcess(self.aws.clone()));
+        http_client_fn(move |_, _| connector.clone())
+    }
+}
+
+/// The simulation's in-process door, as the SDK's connector.
+#[derive(Clone)]
+struct InProcess(Simulation);
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let aws = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?
+                .map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
+            let response = aws
+                .serve(request)
+                .await
+                .map_err(|_| ConnectorError::io("connection reset".into()))?;
+            HttpResponse::try_from(response.map(SdkBody::from))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// What a result's steps say, as `Operation OUTCOME`.
+pub fn steps(result: &Value) -> Vec<String> {
+    result["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            format!(
+                "{} {}",
+                step["operation"].as_str().unwrap(),
+                step["outcome"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+/// The codes of a result's warnings.
+pub fn warnings(result: &Value) -> Vec<String> {
+    result["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| warning["code"].as_str().unwrap().to_owned())
+        .collect()
+}

@@ -1,0 +1,816 @@
+//! Whole grants: the event goes in, the simulated EKS is what it is, the result comes out. Time is simulated.
+
+use std::time::Duration;
+
+use eks_break_glass::error::ErrorName;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use simulator::fault::{At, Fault, Kind};
+use simulator::operation::Scope;
+use simulator::policy::Policy;
+use simulator::world::{Cluster, Delays, Entry, Mode, ModeChange, Principal};
+use simulator::{Simulation, World};
+
+use crate::scene::{Scene, steps, warnings};
+
+const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
+const SSO: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
+const ADMIN_POLICY: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+const LATENCY: Duration = Duration::from_millis(20);
+
+fn world(mode: Mode) -> World {
+    World::new()
+        .with_cluster(Cluster::new("prod", mode))
+        .with_principal(Principal::new(ADMIN))
+        .with_principal(Principal::new(SSO))
+}
+
+fn scene(world: World) -> Scene {
+    Scene::new(Simulation::new(world).with_latency(LATENCY))
+}
+
+fn event() -> Value {
+    json!({"clusterName": "prod", "principalArn": ADMIN})
+}
+
+fn with(fields: Value) -> Value {
+    let mut event = event();
+    for (field, value) in fields.as_object().unwrap() {
+        event[field] = value.clone();
+    }
+    event
+}
+
+fn is_admin(scene: &Scene, principal: &str) -> bool {
+    scene.aws.world(|world| {
+        world
+            .kubernetes_access("prod", principal)
+            .is_cluster_admin()
+    })
+}
+
+fn changes(scene: &Scene) -> Vec<&'static str> {
+    scene
+        .aws
+        .calls()
+        .iter()
+        .filter(|call| call.changes())
+        .map(|call| call.operation)
+        .collect()
+}
+
+fn later(minutes: i64) -> Timestamp {
+    World::START + SignedDuration::from_mins(minutes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_grant_takes_four_round_trips_and_lets_the_principal_in() {
+    let scene = scene(world(Mode::Api));
+    assert!(!is_admin(&scene, ADMIN));
+    let begun = tokio::time::Instant::now();
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(
+        begun.elapsed(),
+        4 * LATENCY,
+        "reads at once, create, associate, read back"
+    );
+    assert!(is_admin(&scene, ADMIN));
+    assert_eq!(result["status"], "GRANTED");
+    assert_eq!(result["caller"]["accountId"], "111122223333");
+    assert_eq!(
+        result["cluster"]["authenticationMode"],
+        json!({"before": "API", "after": "API"})
+    );
+    assert_eq!(
+        result["principal"],
+        json!({"requested": ADMIN, "arn": ADMIN, "kind": "role"})
+    );
+    assert_eq!(result["accessEntry"]["type"], "STANDARD");
+    assert_eq!(result["accessEntry"]["createdByThisGrant"], true);
+    assert_eq!(result["accessPolicies"][0]["policyArn"], ADMIN_POLICY);
+    assert_eq!(
+        result["accessPolicies"][0]["accessScope"],
+        json!({"type": "cluster", "namespaces": []})
+    );
+    assert_eq!(result["verification"]["controlPlane"], "CONFIRMED");
+    assert_eq!(result["expiresAt"], Value::Null);
+    assert_eq!(result["warnings"], json!([]));
+    assert_eq!(
+        result["nextSteps"][0],
+        "aws eks update-kubeconfig --name prod --region eu-west-1"
+    );
+    assert_eq!(
+        result["nextSteps"][1],
+        "kubectl auth can-i '*' '*' --all-namespaces"
+    );
+    assert_eq!(
+        result["undo"],
+        json!({
+            "action": "revoke",
+            "clusterName": "arn:aws:eks:eu-west-1:111122223333:cluster/prod",
+            "principalArn": ADMIN,
+            "policyArn": ADMIN_POLICY,
+            "restore": {"version": 1, "entryExisted": false, "accessScope": null},
+        })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_there_already_takes_one_round_trip_and_changes_nothing() {
+    let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
+    let scene = scene(world(Mode::ApiAndConfigMap).with_entry("prod", entry));
+    let begun = tokio::time::Instant::now();
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(begun.elapsed(), LATENCY);
+    assert_eq!(result["status"], "ALREADY_GRANTED");
+    assert_eq!(result["undo"], Value::Null, "it is somebody else's");
+    assert_eq!(changes(&scene), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sent_again_the_same_event_finds_its_own_work() {
+    let scene = scene(world(Mode::Api));
+    let first = scene.send(&event()).await.unwrap();
+    let before = scene.aws.world(|world| world.snapshot("prod"));
+    let second = scene.send(&event()).await.unwrap();
+    assert_eq!(second["status"], "ALREADY_GRANTED");
+    assert_eq!(second["undo"], first["undo"], "its tags prove whose it is");
+    assert_eq!(scene.aws.world(|world| world.snapshot("prod")), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn config_map_is_switched_and_followed_to_its_end() {
+    let scene = scene(world(Mode::ConfigMap));
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert_eq!(
+        result["cluster"]["authenticationMode"],
+        json!({"before": "CONFIG_MAP", "after": "API_AND_CONFIG_MAP"})
+    );
+    assert_eq!(warnings(&result), ["AUTHENTICATION_MODE_CHANGED"]);
+    assert!(is_admin(&scene, ADMIN));
+    let steps = steps(&result);
+    for step in [
+        "UpdateClusterConfig SUCCEEDED",
+        "AwaitAuthenticationMode SUCCEEDED",
+        "CreateAccessEntry SUCCEEDED",
+        "AssociateAccessPolicy SUCCEEDED",
+    ] {
+        assert!(steps.contains(&step.to_owned()), "{steps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_just_the_articles_permissions_a_plain_grant_works() {
+    for mode in [Mode::Api, Mode::ConfigMap] {
+        let scene = scene(world(mode).with_policy(Policy::article()));
+        let result = scene.send(&event()).await.unwrap();
+        assert_eq!(result["status"], "GRANTED");
+        assert!(is_admin(&scene, ADMIN));
+        assert!(warnings(&result).contains(&"TAGS_NOT_SET".to_owned()));
+        let again = scene.send(&event()).await.unwrap();
+        assert_eq!(again["status"], "ALREADY_GRANTED");
+        assert!(warnings(&again).contains(&"STALENESS_UNKNOWN".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_waiting_the_answer_is_in_progress_and_sending_it_again_goes_on() {
+    let scene = scene(world(Mode::ConfigMap));
+    let first = scene.send(&with(json!({"waitSeconds": 0}))).await.unwrap();
+    assert_eq!(first["status"], "IN_PROGRESS");
+    assert_eq!(first["undo"], Value::Null);
+    assert!(first["retryAfterSeconds"].as_u64().unwrap() > 0);
+    assert!(warnings(&first).contains(&"AUTHENTICATION_MODE_CHANGED".to_owned()));
+    assert!(!is_admin(&scene, ADMIN));
+    let second = scene.send(&with(json!({"waitSeconds": 0}))).await.unwrap();
+    assert_eq!(second["status"], "IN_PROGRESS", "EKS is still at it");
+    tokio::time::advance(Duration::from_secs(120)).await;
+    let third = scene.send(&with(json!({"waitSeconds": 0}))).await.unwrap();
+    assert_eq!(third["status"], "GRANTED");
+    assert_eq!(
+        third["cluster"]["authenticationMode"]["before"], "API_AND_CONFIG_MAP",
+        "as this invocation saw it first"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_invocation_is_in_progress_and_never_a_timeout() {
+    let slow = ModeChange {
+        takes: Duration::from_mins(20),
+        ..ModeChange::default()
+    };
+    let world = World::new()
+        .with_cluster(Cluster::new("prod", Mode::ConfigMap).with_mode_change(slow))
+        .with_principal(Principal::new(ADMIN));
+    let scene = scene(world);
+    let begun = tokio::time::Instant::now();
+    let result = scene
+        .send_for(&event(), Duration::from_secs(60))
+        .await
+        .unwrap();
+    assert_eq!(result["status"], "IN_PROGRESS");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_update_is_waited_out_even_behind_an_active_status() {
+    let cluster =
+        Cluster::new("prod", Mode::ConfigMap).with_update_until(World::START, later(3), true);
+    let scene = scene(
+        World::new()
+            .with_cluster(cluster)
+            .with_principal(Principal::new(ADMIN)),
+    );
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert!(is_admin(&scene, ADMIN));
+    let refused = scene
+        .aws
+        .calls()
+        .iter()
+        .filter(|call| call.outcome == "ResourceInUseException")
+        .count();
+    assert!(refused > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_update_that_does_not_end_is_in_progress_and_no_change_is_claimed() {
+    let cluster =
+        Cluster::new("prod", Mode::ConfigMap).with_update_until(World::START, later(60), false);
+    let scene = scene(
+        World::new()
+            .with_cluster(cluster)
+            .with_principal(Principal::new(ADMIN)),
+    );
+    let result = scene.send(&with(json!({"waitSeconds": 30}))).await.unwrap();
+    assert_eq!(result["status"], "IN_PROGRESS");
+    assert_eq!(warnings(&result), ["AUTHENTICATION_MODE_CHANGING"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_mode_that_fails_is_told_with_its_reason() {
+    let fails = ModeChange {
+        fails: Some("the cluster role is gone".to_owned()),
+        ..ModeChange::default()
+    };
+    let world = || {
+        World::new()
+            .with_cluster(Cluster::new("prod", Mode::ConfigMap).with_mode_change(fails.clone()))
+            .with_principal(Principal::new(ADMIN))
+    };
+    let told = scene(world()).send(&event()).await.unwrap_err();
+    assert_eq!(told.name, ErrorName::AuthenticationModeFailed);
+    assert!(
+        told.message.contains("the cluster role is gone"),
+        "{}",
+        told.message
+    );
+    let untold = scene(world().with_policy(Policy::article()))
+        .send(&event())
+        .await
+        .unwrap_err();
+    assert_eq!(untold.name, ErrorName::AuthenticationModeFailed);
+    assert!(
+        untold.message.contains("`eks:DescribeUpdate`"),
+        "{}",
+        untold.message
+    );
+    assert!(
+        untold.message.contains("already changed"),
+        "{}",
+        untold.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_entry_that_eks_makes_for_the_creator_is_found_and_not_made_again() {
+    let cluster = Cluster::new("prod", Mode::ConfigMap).created_by(ADMIN);
+    let scene = scene(
+        World::new()
+            .with_cluster(cluster)
+            .with_principal(Principal::new(ADMIN)),
+    );
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert_eq!(result["accessEntry"]["createdByThisGrant"], false);
+    assert_eq!(result["undo"], Value::Null, "nothing of it is this grant's");
+    assert_eq!(changes(&scene), ["UpdateClusterConfig"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_entry_has_is_kept_and_a_narrower_scope_is_widened() {
+    let entry = Entry::new(ADMIN)
+        .with_group("deployers")
+        .with_policy("AmazonEKSViewPolicy", Scope::namespaces(&["team-b"]))
+        .with_policy(
+            "AmazonEKSClusterAdminPolicy",
+            Scope::namespaces(&["team-a"]),
+        );
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert_eq!(result["accessEntry"]["createdByThisGrant"], false);
+    assert_eq!(
+        result["undo"]["restore"],
+        json!({"version": 1, "entryExisted": true, "accessScope": {"type": "namespace", "namespaces": ["team-a"]}})
+    );
+    let after = scene.aws.world(|world| world.snapshot("prod"));
+    assert_eq!(after[ADMIN].groups, ["deployers"]);
+    assert_eq!(
+        after[ADMIN].policies["arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"],
+        Scope::namespaces(&["team-b"])
+    );
+    assert_eq!(changes(&scene), ["AssociateAccessPolicy"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_are_added_to_those_that_are_there() {
+    let entry = Entry::new(ADMIN).with_policy(
+        "AmazonEKSClusterAdminPolicy",
+        Scope::namespaces(&["team-a"]),
+    );
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let wanted = with(json!({"accessScope": {"type": "namespace", "namespaces": ["team-b"]}}));
+    scene.send(&wanted).await.unwrap();
+    let after = scene.aws.world(|world| world.snapshot("prod"));
+    assert_eq!(
+        after[ADMIN].policies[ADMIN_POLICY],
+        Scope::namespaces(&["team-a", "team-b"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_entry_is_found_and_made_anew_as_it_was() {
+    let entry = Entry::new(ADMIN)
+        .made_for_id("AROAEARLIER")
+        .with_group("deployers")
+        .with_username("admin:{{SessionName}}")
+        .with_tag("team", "platform")
+        .with_policy("AmazonEKSViewPolicy", Scope::cluster())
+        .with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
+    let world = world(Mode::Api)
+        .with_principal(Principal::new(ADMIN).recreated_at(World::START))
+        .with_entry("prod", entry);
+    let scene = scene(world);
+    let before = scene.aws.world(|world| world.snapshot("prod"));
+    assert!(
+        !is_admin(&scene, ADMIN),
+        "it looks healthy and lets nobody in"
+    );
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert!(warnings(&result).contains(&"ENTRY_RECREATED".to_owned()));
+    assert!(is_admin(&scene, ADMIN));
+    assert_eq!(scene.aws.world(|world| world.snapshot("prod")), before);
+    assert_eq!(scene.logged("snapshot").len(), 1);
+    assert_eq!(result["undo"], Value::Null, "the policy was there before");
+    let again = scene.send(&event()).await.unwrap();
+    assert_eq!(
+        again["status"], "ALREADY_GRANTED",
+        "a repaired entry is not stale any more"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_made_anew_on_demand_where_iam_cannot_be_asked() {
+    let entry = Entry::new(ADMIN)
+        .made_for_id("AROAEARLIER")
+        .with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
+    let world = world(Mode::Api)
+        .with_policy(Policy::article())
+        .with_principal(Principal::new(ADMIN).recreated_at(World::START))
+        .with_entry("prod", entry);
+    let scene = scene(world);
+    let healthy = scene.send(&event()).await.unwrap();
+    assert_eq!(healthy["status"], "ALREADY_GRANTED");
+    assert!(warnings(&healthy).contains(&"STALENESS_UNKNOWN".to_owned()));
+    assert!(!is_admin(&scene, ADMIN));
+    let forced = scene
+        .send(&with(json!({"recreateEntry": true})))
+        .await
+        .unwrap();
+    assert_eq!(forced["status"], "GRANTED");
+    assert!(is_admin(&scene, ADMIN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_an_entry_cannot_be_made_again_the_error_holds_it() {
+    let entry = Entry::new(ADMIN)
+        .made_for_id("AROAEARLIER")
+        .with_group("deployers");
+    let world = world(Mode::Api)
+        .with_principal(Principal::new(ADMIN).recreated_at(World::START))
+        .with_policy(Policy::allow_all().without(&["eks:CreateAccessEntry"]))
+        .with_entry("prod", entry);
+    let scene = scene(world);
+    let failed = scene.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PermissionDenied);
+    for part in [
+        "already changed: the access entry was deleted",
+        "\"kubernetesGroups\":[\"deployers\"]",
+        "`eks:CreateAccessEntry`",
+    ] {
+        assert!(
+            failed.message.contains(part),
+            "{part} in {}",
+            failed.message
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_role_is_never_touched() {
+    let world = world(Mode::Api).with_entry("prod", Entry::new(ADMIN).of_kind("EC2_LINUX"));
+    let scene = scene(world);
+    let failed = scene
+        .send(&with(json!({"recreateEntry": true})))
+        .await
+        .unwrap_err();
+    assert_eq!(failed.name, ErrorName::AccessEntryConflict);
+    assert!(
+        failed.message.contains("nothing was changed"),
+        "{}",
+        failed.message
+    );
+    assert_eq!(changes(&scene), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_plans_and_changes_nothing() {
+    let scene = scene(world(Mode::ConfigMap));
+    let result = scene.send(&with(json!({"dryRun": true}))).await.unwrap();
+    assert_eq!(result["status"], "PLANNED");
+    let planned: Vec<_> = steps(&result)
+        .into_iter()
+        .filter(|step| step.ends_with("PLANNED"))
+        .collect();
+    assert_eq!(
+        planned,
+        [
+            "UpdateClusterConfig PLANNED",
+            "AwaitAuthenticationMode PLANNED",
+            "CreateAccessEntry PLANNED",
+            "AssociateAccessPolicy PLANNED"
+        ]
+    );
+    assert_eq!(changes(&scene), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_of_what_is_there_plans_nothing() {
+    let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let result = scene.send(&with(json!({"dryRun": true}))).await.unwrap();
+    assert_eq!(result["status"], "PLANNED");
+    assert!(steps(&result).iter().all(|step| !step.ends_with("PLANNED")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_principal_is_waited_for() {
+    let new = Principal::made_at(ADMIN, World::START).with_eks_lag(Duration::from_secs(90));
+    let scene = scene(world(Mode::Api).with_principal(new));
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    let steps = result["steps"].as_array().unwrap();
+    let create = steps
+        .iter()
+        .find(|step| step["operation"] == "CreateAccessEntry" && step["outcome"] == "SUCCEEDED")
+        .unwrap();
+    assert!(create["durationMs"].as_u64().unwrap() > 60_000, "{create}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_principal_that_nobody_knows_is_refused_before_anything_is_changed() {
+    let scene = scene(world(Mode::ConfigMap));
+    let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
+    let failed = scene.send(&typo).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
+    assert!(
+        failed.message.contains("nothing was changed"),
+        "{}",
+        failed.message
+    );
+    assert_eq!(changes(&scene), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_iam_cannot_be_asked_eks_has_two_minutes_to_know_the_principal() {
+    let scene = scene(world(Mode::Api).with_policy(Policy::article()));
+    let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
+    let begun = tokio::time::Instant::now();
+    let failed = scene.send(&typo).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
+    assert!(
+        begun.elapsed() > Duration::from_secs(100) && begun.elapsed() < Duration::from_secs(130)
+    );
+    assert!(
+        failed.message.contains("nothing was changed"),
+        "{}",
+        failed.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stripped_path_is_answered_with_the_right_arn() {
+    let scene = scene(world(Mode::Api));
+    let stripped = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978"});
+    let failed = scene.send(&stripped).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
+    assert!(failed.message.contains(SSO), "{}", failed.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_resolved_by_iam_else_by_an_entry_else_not() {
+    let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978/jane.doe@example.com"});
+    let by_iam = scene(world(Mode::ConfigMap));
+    let result = by_iam.send(&session).await.unwrap();
+    assert_eq!(result["principal"]["arn"], SSO);
+    assert_eq!(result["principal"]["requested"], session["principalArn"]);
+    assert!(is_admin(&by_iam, SSO));
+
+    let by_entry = scene(
+        world(Mode::Api)
+            .with_policy(Policy::article())
+            .with_entry("prod", Entry::new(SSO)),
+    );
+    assert_eq!(
+        by_entry.send(&session).await.unwrap()["principal"]["arn"],
+        SSO
+    );
+
+    let by_nothing = scene(world(Mode::Api).with_policy(Policy::article()));
+    let failed = by_nothing.send(&session).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
+    assert!(failed.message.contains("role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978"), "{}", failed.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_entry_that_eks_does_not_show_yet_is_waited_for() {
+    let delays = Delays {
+        entry: Duration::from_secs(60),
+        ..Delays::default()
+    };
+    let scene = scene(world(Mode::Api).with_delays(delays));
+    let result = scene.send(&event()).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert_eq!(
+        changes(&scene)
+            .iter()
+            .filter(|&&name| name == "CreateAccessEntry")
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_never_shows_is_not_called_granted() {
+    let delays = Delays {
+        entry: Duration::from_secs(600),
+        ..Delays::default()
+    };
+    let scene = scene(world(Mode::Api).with_delays(delays));
+    let failed = scene.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::VerificationFailed);
+    assert!(
+        failed.message.contains("the access entry was created"),
+        "{}",
+        failed.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn clusters_that_are_not_there_or_cannot_be_recovered_are_told_apart() {
+    let failed = scene(world(Mode::Api))
+        .send(&json!({"clusterName": "pord", "principalArn": ADMIN}))
+        .await
+        .unwrap_err();
+    assert_eq!(failed.name, ErrorName::ClusterNotFound);
+    for (status, word) in [
+        ("CREATING", "wait"),
+        ("PENDING", "wait"),
+        ("DELETING", "deleted"),
+        ("FAILED", "failed"),
+    ] {
+        let world = World::new()
+            .with_cluster(Cluster::new("prod", Mode::Api).with_status(status))
+            .with_principal(Principal::new(ADMIN));
+        let failed = scene(world).send(&event()).await.unwrap_err();
+        assert_eq!(failed.name, ErrorName::ClusterNotRecoverable, "{status}");
+        assert!(failed.message.contains(word), "{}", failed.message);
+    }
+    let outpost = Cluster::new("prod", Mode::ConfigMap).describing(
+        "outpostConfig",
+        json!({"outpostArns": ["o"], "controlPlaneInstanceType": "m5.large"}),
+    );
+    let failed = scene(
+        World::new()
+            .with_cluster(outpost)
+            .with_principal(Principal::new(ADMIN)),
+    )
+    .send(&event())
+    .await
+    .unwrap_err();
+    assert_eq!(failed.name, ErrorName::ClusterNotRecoverable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_permission_is_named_with_its_resource() {
+    for action in [
+        "eks:DescribeCluster",
+        "eks:DescribeAccessEntry",
+        "eks:ListAssociatedAccessPolicies",
+        "eks:CreateAccessEntry",
+        "eks:AssociateAccessPolicy",
+    ] {
+        let scene = scene(world(Mode::Api).with_policy(Policy::allow_all().without(&[action])));
+        let failed = scene.send(&event()).await.unwrap_err();
+        assert_eq!(failed.name, ErrorName::PermissionDenied, "{action}");
+        assert!(
+            failed.message.contains(&format!(
+                "allow `{action}` on `arn:aws:eks:eu-west-1:111122223333:"
+            )),
+            "{}",
+            failed.message
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duration_is_refused_before_anything_is_changed() {
+    let scene = scene(world(Mode::ConfigMap));
+    let failed = scene
+        .send(&with(json!({"duration": "1h"})))
+        .await
+        .unwrap_err();
+    assert_eq!(failed.name, ErrorName::ExpiryUnavailable);
+    assert!(
+        failed.message.contains("nothing was changed"),
+        "{}",
+        failed.message
+    );
+    assert_eq!(changes(&scene), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn permanent_access_stays_permanent() {
+    let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let result = scene.send(&with(json!({"duration": "1h"}))).await.unwrap();
+    assert_eq!(result["status"], "ALREADY_GRANTED");
+    assert_eq!(result["expiresAt"], Value::Null);
+    assert_eq!(warnings(&result), ["ACCESS_IS_PERMANENT"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn guardrails_that_need_a_look_are_asked_after_it_and_before_any_change() {
+    let elsewhere =
+        scene(world(Mode::Api)).with("ALLOWED_CLUSTERS", "arn:aws:eks:*:999999999999:cluster/*");
+    let failed = elsewhere.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::RequestDenied);
+    assert!(
+        failed.message.contains("`ALLOWED_CLUSTERS`"),
+        "{}",
+        failed.message
+    );
+    assert_eq!(changes(&elsewhere), [""; 0]);
+
+    let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978/jane"});
+    let others =
+        scene(world(Mode::Api)).with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/new-*");
+    assert_eq!(
+        others.send(&session).await.unwrap_err().name,
+        ErrorName::RequestDenied
+    );
+    assert_eq!(changes(&others), [""; 0]);
+    others.send(&event()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_request_makes_no_call() {
+    let scene = scene(world(Mode::Api)).with("ALLOWED_CLUSTERS", "dev-*");
+    assert_eq!(
+        scene.send(&event()).await.unwrap_err().name,
+        ErrorName::RequestDenied
+    );
+    assert_eq!(scene.aws.calls(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_of_another_account_is_not_mistaken_for_our_own() {
+    let scene = scene(world(Mode::Api));
+    let other = json!({"clusterName": "arn:aws:eks:eu-west-1:999999999999:cluster/prod", "principalArn": ADMIN});
+    let failed = scene.send(&other).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::RequestDenied);
+    assert!(
+        failed.message.contains("`TARGET_ROLE_NAME`"),
+        "{}",
+        failed.message
+    );
+    assert_eq!(changes(&scene), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_settings_are_answered_on_every_call() {
+    let scene = scene(world(Mode::Api))
+        .with("MAX_DURATION", "soon")
+        .with("REQUIRE_REASON", "perhaps");
+    let failed = scene.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::Misconfigured);
+    assert!(
+        failed.message.contains("MAX_DURATION") && failed.message.contains("REQUIRE_REASON"),
+        "{}",
+        failed.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_named_in_the_error() {
+    let scene = scene(world(Mode::Api));
+    scene.aws.inject(Fault::new(
+        At::Every("AssociateAccessPolicy"),
+        Kind::ResetBeforeEffect,
+    ));
+    let failed = scene.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::ServiceUnavailable);
+    for part in [
+        "already changed: the access entry was created",
+        "may have been carried out, for the answer was lost: AssociateAccessPolicy",
+        "send the same event again",
+    ] {
+        assert!(
+            failed.message.contains(part),
+            "{part} in {}",
+            failed.message
+        );
+    }
+    scene.aws.mend();
+    assert_eq!(scene.send(&event()).await.unwrap()["status"], "GRANTED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_has_a_line_for_each_step_an_audit_line_and_metrics_and_no_secret() {
+    let scene = scene(world(Mode::Api));
+    let result = scene
+        .send(&with(json!({"reason": "INC-7", "requestedBy": "jane"})))
+        .await
+        .unwrap();
+    assert_eq!(
+        scene.logged("step").len(),
+        result["steps"].as_array().unwrap().len()
+    );
+    let audit = &scene.logged("audit")[0];
+    assert_eq!(
+        (&audit["status"], &audit["reason"], &audit["requestedBy"]),
+        (&json!("GRANTED"), &json!("INC-7"), &json!("jane"))
+    );
+    let log = scene.log();
+    let metrics = log.iter().find(|line| line.get("_aws").is_some()).unwrap();
+    assert_eq!(
+        (&metrics["Action"], &metrics["Status"], &metrics["Requests"]),
+        (&json!("grant"), &json!("GRANTED"), &json!(1))
+    );
+    let text = log.iter().map(Value::to_string).collect::<String>();
+    for secret in ["ASIAEXAMPLE", "very-secret", "token-of-the-session"] {
+        assert!(!text.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_carries_what_made_it_and_why_in_what_tags_may_hold() {
+    let scene = scene(world(Mode::Api));
+    scene
+        .send(&with(
+            json!({"reason": "INC-7: \"who\" broke <aws-auth>?", "requestedBy": "jane"}),
+        ))
+        .await
+        .unwrap();
+    let tags = scene.aws.world(|world| world.snapshot("prod"))[ADMIN]
+        .tags
+        .clone();
+    assert_eq!(
+        tags["eks-break-glass:grant-id"],
+        "8f507cfc-xmpl-4697-b07a-ac58fc914c95"
+    );
+    assert_eq!(
+        tags["eks-break-glass:reason"],
+        "INC-7: _who_ broke _aws-auth__"
+    );
+    assert_eq!(
+        tags["eks-break-glass:policy"],
+        "AmazonEKSClusterAdminPolicy"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_grants_at_the_same_instant_end_in_what_both_asked_for() {
+    let scene = scene(world(Mode::Api));
+    let event = event();
+    let (one, other) = tokio::join!(scene.send(&event), scene.send(&event));
+    let statuses = [
+        one.unwrap()["status"].clone(),
+        other.unwrap()["status"].clone(),
+    ];
+    assert!(statuses.contains(&json!("GRANTED")), "{statuses:?}");
+    assert!(is_admin(&scene, ADMIN));
+}
