@@ -19,15 +19,9 @@ pub const PROPAGATION: Duration = Duration::from_mins(2);
 /// How long a failed change of mode may look like one that has not begun.
 const MODE_GRACE: Duration = Duration::from_mins(1);
 /// Between two tries of a call that waits for EKS to catch up.
-pub const PAUSES: Pauses = Pauses {
-    first: Duration::from_millis(500),
-    longest: Duration::from_secs(10),
-};
+pub const PAUSES: Pauses = Pauses { first: Duration::from_millis(500), longest: Duration::from_secs(10) };
 /// Between two looks at a cluster whose mode is changing, which takes a minute or more.
-const MODE_PAUSES: Pauses = Pauses {
-    first: Duration::from_secs(2),
-    longest: Duration::from_secs(10),
-};
+const MODE_PAUSES: Pauses = Pauses { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
 
 /// How a step ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +54,7 @@ impl Hand<'_> {
     ///
     /// # Errors
     /// If it cannot be.
-    pub async fn carry_out(
-        &mut self,
-        step: &Step,
-        journal: &mut Journal,
-    ) -> Result<Progress, Failure> {
+    pub async fn carry_out(&mut self, step: &Step, journal: &mut Journal) -> Result<Progress, Failure> {
         match step {
             Step::OpenAccessEntries => self.open_access_entries(step, journal).await,
             Step::AwaitAuthenticationMode => self.await_authentication_mode(step, journal).await,
@@ -72,23 +62,10 @@ impl Hand<'_> {
             Step::CreateEntry(entry) => self.create_entry(step, entry, journal).await,
             Step::AssociatePolicy { policy, scope } => {
                 let again = |error: &ApiError| error.kind == Kind::EntryNotFound;
-                let call = async || {
-                    self.aws
-                        .associate_policy(&self.cluster.name, self.principal, policy, scope)
-                        .await
-                };
-                let timed = persist(
-                    Operation::AssociateAccessPolicy,
-                    self.propagation(),
-                    again,
-                    call,
-                )
-                .await;
+                let call = async || self.aws.associate_policy(&self.cluster.name, self.principal, policy, scope).await;
+                let timed = persist(Operation::AssociateAccessPolicy, self.propagation(), again, call).await;
                 journal.call(timed, |()| step.describe())?;
-                journal.changed(format!(
-                    "{} was associated, with {scope}",
-                    policy_name(policy)
-                ));
+                journal.changed(format!("{} was associated, with {scope}", policy_name(policy)));
                 Ok(Progress::Done)
             }
         }
@@ -99,26 +76,13 @@ impl Hand<'_> {
     }
 
     /// Another update may be in progress, and hide behind the status ACTIVE (containers-roadmap issue 1500): it is waited out.
-    async fn open_access_entries(
-        &mut self,
-        step: &Step,
-        journal: &mut Journal,
-    ) -> Result<Progress, Failure> {
+    async fn open_access_entries(&mut self, step: &Step, journal: &mut Journal) -> Result<Progress, Failure> {
         let again = |error: &ApiError| error.kind == Kind::InUse;
         let call = async || self.aws.open_access_entries(&self.cluster.name).await;
-        let timed = persist(
-            Operation::UpdateClusterConfig,
-            self.mode_deadline,
-            again,
-            call,
-        )
-        .await;
+        let timed = persist(Operation::UpdateClusterConfig, self.mode_deadline, again, call).await;
         match &timed.answer {
             Err(error) if error.kind == Kind::InUse => {
-                let why = format!(
-                    "another update of the cluster is in progress ({})",
-                    error.message
-                );
+                let why = format!("another update of the cluster is in progress ({})", error.message);
                 journal.optional_call(&timed, |_| String::new());
                 return Ok(Progress::StillRunning(why));
             }
@@ -129,13 +93,8 @@ impl Hand<'_> {
             }
             _ => {}
         }
-        self.update_id = journal.call(timed, |id| {
-            format!(
-                "{}; update {}",
-                step.describe(),
-                id.as_deref().unwrap_or("without id")
-            )
-        })?;
+        self.update_id = journal
+            .call(timed, |id| format!("{}; update {}", step.describe(), id.as_deref().unwrap_or("without id")))?;
         journal.changed("EKS was told to switch the authentication mode to API_AND_CONFIG_MAP");
         warn_of_mode_change(&self.cluster.name, journal);
         Ok(Progress::Done)
@@ -143,11 +102,7 @@ impl Hand<'_> {
 
     /// Follows the change by `DescribeCluster` alone, which the article's role allows: the first ACTIVE may be older than the
     /// change, so the mode itself has to be seen. `DescribeUpdate`, where it is allowed, tells why a change failed.
-    async fn await_authentication_mode(
-        &mut self,
-        step: &Step,
-        journal: &mut Journal,
-    ) -> Result<Progress, Failure> {
+    async fn await_authentication_mode(&mut self, step: &Step, journal: &mut Journal) -> Result<Progress, Failure> {
         let watch = Stopwatch::start();
         let mut updating_seen = false;
         let mut unchanged_since: Option<Stopwatch> = None;
@@ -179,14 +134,9 @@ impl Hand<'_> {
                     }
                     Err(error) => return Some(Err(Failure::from(error))),
                 }
-                match (
-                    self.cluster.status.as_str(),
-                    self.cluster.authentication_mode,
-                ) {
+                match (self.cluster.status.as_str(), self.cluster.authentication_mode) {
                     ("ACTIVE", mode) if mode.has_access_entries() => Some(Ok(mode)),
-                    (status @ ("FAILED" | "DELETING"), _) => {
-                        failed(&format!("the cluster is {status} now"))
-                    }
+                    (status @ ("FAILED" | "DELETING"), _) => failed(&format!("the cluster is {status} now")),
                     ("ACTIVE", _) if updating_seen => {
                         let since = *unchanged_since.get_or_insert_with(Stopwatch::start);
                         if since.elapsed() < MODE_GRACE {
@@ -206,10 +156,7 @@ impl Hand<'_> {
             })
             .await;
         let (outcome, detail) = match &end {
-            Some(Ok(mode)) => (
-                StepOutcome::Succeeded,
-                format!("the authentication mode is {mode} now"),
-            ),
+            Some(Ok(mode)) => (StepOutcome::Succeeded, format!("the authentication mode is {mode} now")),
             Some(Err(failure)) => (StepOutcome::Failed, failure.what.clone()),
             None => (StepOutcome::Planned, "still changing".to_owned()),
         };
@@ -250,39 +197,19 @@ impl Hand<'_> {
         journal: &mut Journal,
     ) -> Result<Progress, Failure> {
         // After a change of mode, EKS may still refuse entries for a moment.
-        let again = |error: &ApiError| {
-            matches!(
-                error.kind,
-                Kind::InvalidPrincipal | Kind::ModeWithoutEntries
-            )
-        };
+        let again = |error: &ApiError| matches!(error.kind, Kind::InvalidPrincipal | Kind::ModeWithoutEntries);
         let limit = self.propagation();
-        let call = async |entry: &NewEntry| {
-            self.aws
-                .create_entry(&self.cluster.name, self.principal, entry)
-                .await
-        };
-        let timed = persist(Operation::CreateAccessEntry, limit, again, async || {
-            call(entry).await
-        })
-        .await;
+        let call = async |entry: &NewEntry| self.aws.create_entry(&self.cluster.name, self.principal, entry).await;
+        let timed = persist(Operation::CreateAccessEntry, limit, again, async || call(entry).await).await;
         let timed = match &timed.answer {
-            Err(error)
-                if error.kind == Kind::Denied && error.denied_action() == "eks:TagResource" =>
-            {
+            Err(error) if error.kind == Kind::Denied && error.denied_action() == "eks:TagResource" => {
                 journal.optional_call(&timed, |()| String::new());
                 journal.warn(
                     "TAGS_NOT_SET",
                     "the access entry carries no tags, so that later nothing tells who made it: allow `eks:TagResource` on the cluster's access entries to the function's role",
                 );
-                let bare = NewEntry {
-                    tags: std::collections::BTreeMap::new(),
-                    ..entry.clone()
-                };
-                persist(Operation::CreateAccessEntry, limit, again, async || {
-                    call(&bare).await
-                })
-                .await
+                let bare = NewEntry { tags: std::collections::BTreeMap::new(), ..entry.clone() };
+                persist(Operation::CreateAccessEntry, limit, again, async || call(&bare).await).await
             }
             _ => timed,
         };

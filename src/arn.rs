@@ -53,21 +53,14 @@ impl Partition {
     pub fn of_region(region: &Region) -> Self {
         Self::ALL
             .iter()
-            .find(|(_, _, prefixes)| {
-                prefixes
-                    .iter()
-                    .any(|prefix| region.as_str().starts_with(prefix))
-            })
+            .find(|(_, _, prefixes)| prefixes.iter().any(|prefix| region.as_str().starts_with(prefix)))
             .map_or(Self::Aws, |(partition, _, _)| *partition)
     }
 
     /// The name as it stands in ARNs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(partition, _, _)| *partition == self)
-            .map_or("aws", |(_, name, _)| name)
+        Self::ALL.iter().find(|(partition, _, _)| *partition == self).map_or("aws", |(_, name, _)| name)
     }
 
     /// The partition of that name.
@@ -78,10 +71,7 @@ impl Partition {
         Self::ALL
             .iter()
             .find(|(_, name, _)| *name == text)
-            .map_or_else(
-                || malformed(format!("`{text}` is not an AWS partition")),
-                |(partition, _, _)| Ok(*partition),
-            )
+            .map_or_else(|| malformed(format!("`{text}` is not an AWS partition")), |(partition, _, _)| Ok(*partition))
     }
 }
 
@@ -109,15 +99,11 @@ impl Region {
             && number.bytes().all(|byte| byte.is_ascii_digit())
             && words.len() >= 2
             && text.len() <= 32
-            && words
-                .iter()
-                .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
+            && words.iter().all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
         if well_formed {
             Ok(Self(text.to_owned()))
         } else {
-            malformed(format!(
-                "`{text}` is not a region; one looks like `eu-west-1`"
-            ))
+            malformed(format!("`{text}` is not a region; one looks like `eu-west-1`"))
         }
     }
 
@@ -157,20 +143,9 @@ impl<'a> Fields<'a> {
         let mut fields = text.splitn(6, ':');
         let mut next = || fields.next();
         match (next(), next(), next(), next(), next(), next()) {
-            (
-                Some("arn"),
-                Some(partition),
-                Some(service),
-                Some(region),
-                Some(account),
-                Some(resource),
-            ) => Ok(Self {
-                partition: Partition::parse(partition)?,
-                service,
-                region,
-                account,
-                resource,
-            }),
+            (Some("arn"), Some(partition), Some(service), Some(region), Some(account), Some(resource)) => {
+                Ok(Self { partition: Partition::parse(partition)?, service, region, account, resource })
+            }
             _ => malformed(format!("`{text}` is not an ARN")),
         }
     }
@@ -205,11 +180,7 @@ impl ClusterRef {
             });
         }
         let fields = Fields::parse(text)?;
-        let Some(name) = fields
-            .resource
-            .strip_prefix("cluster/")
-            .filter(|_| fields.service == "eks")
-        else {
+        let Some(name) = fields.resource.strip_prefix("cluster/").filter(|_| fields.service == "eks") else {
             return malformed(format!(
                 "`{text}` is not the ARN of an EKS cluster; one looks like `arn:aws:eks:eu-west-1:111122223333:cluster/prod`"
             ));
@@ -223,9 +194,7 @@ impl ClusterRef {
             ));
         }
         if let Some(region) = region.filter(|region| *region != of_arn) {
-            return malformed(format!(
-                "`{text}` is in `{of_arn}`, but `region` says `{region}`"
-            ));
+            return malformed(format!("`{text}` is in `{of_arn}`, but `region` says `{region}`"));
         }
         Ok(Self {
             name: cluster_name(name)?,
@@ -239,10 +208,7 @@ impl ClusterRef {
     #[must_use]
     pub fn arn(&self) -> Option<String> {
         let account = self.account.as_ref()?;
-        Some(format!(
-            "arn:{}:eks:{}:{account}:cluster/{}",
-            self.partition, self.region, self.name
-        ))
+        Some(format!("arn:{}:eks:{}:{account}:cluster/{}", self.partition, self.region, self.name))
     }
 }
 
@@ -250,15 +216,11 @@ impl ClusterRef {
 fn cluster_name(text: &str) -> Result<String, Malformed> {
     let well_formed = text.len() <= 100
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if well_formed {
         Ok(text.to_owned())
     } else {
-        malformed(format!(
-            "`{text}` is not a cluster's name; one has 1 to 100 letters, digits, `-` and `_`"
-        ))
+        malformed(format!("`{text}` is not a cluster's name; one has 1 to 100 letters, digits, `-` and `_`"))
     }
 }
 
@@ -299,10 +261,9 @@ impl PrincipalArn {
     pub fn default_username(&self) -> String {
         match self.kind {
             PrincipalKind::User => self.text.clone(),
-            PrincipalKind::Role => format!(
-                "arn:{}:sts::{}:assumed-role/{}/{{{{SessionName}}}}",
-                self.partition, self.account, self.name
-            ),
+            PrincipalKind::Role => {
+                format!("arn:{}:sts::{}:assumed-role/{}/{{{{SessionName}}}}", self.partition, self.account, self.name)
+            }
         }
     }
 
@@ -313,9 +274,7 @@ impl PrincipalArn {
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         match Principal::parse(text)? {
             Principal::Iam(arn) => Ok(arn),
-            Principal::Session(_) => malformed(format!(
-                "`{text}` is a session; its role's ARN is wanted here"
-            )),
+            Principal::Session(_) => malformed(format!("`{text}` is a session; its role's ARN is wanted here")),
         }
     }
 }
@@ -364,9 +323,7 @@ impl Principal {
         let fields = Fields::parse(text)?;
         let account = account(fields.account)?;
         if !fields.region.is_empty() {
-            return malformed(format!(
-                "`{text}` names a region; the ARN of an IAM principal has none"
-            ));
+            return malformed(format!("`{text}` names a region; the ARN of an IAM principal has none"));
         }
         let resource = fields.resource;
         match (fields.service, resource.split_once('/')) {
@@ -378,16 +335,10 @@ impl Principal {
                 }
                 Self::iam(text, &fields, account, PrincipalKind::Role, rest)
             }
-            ("iam", Some(("user", rest))) => {
-                Self::iam(text, &fields, account, PrincipalKind::User, rest)
-            }
+            ("iam", Some(("user", rest))) => Self::iam(text, &fields, account, PrincipalKind::User, rest),
             ("sts", Some(("assumed-role", rest))) => match rest.split_once('/') {
                 Some((role, session)) if iam_name(role, 64) && iam_name(session, 64) => {
-                    Ok(Self::Session(SessionArn {
-                        partition: fields.partition,
-                        account,
-                        role_name: role.to_owned(),
-                    }))
+                    Ok(Self::Session(SessionArn { partition: fields.partition, account, role_name: role.to_owned() }))
                 }
                 _ => malformed(format!(
                     "`{text}` is not a session ARN; one looks like `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`"
@@ -396,9 +347,9 @@ impl Principal {
             ("iam", None) if resource == "root" => malformed(format!(
                 "`{text}` is the account's root, which an access entry does not let in; name a role or a user"
             )),
-            ("iam", Some(("group", _))) => malformed(format!(
-                "`{text}` is an IAM group, which an access entry cannot name; name a role or a user"
-            )),
+            ("iam", Some(("group", _))) => {
+                malformed(format!("`{text}` is an IAM group, which an access entry cannot name; name a role or a user"))
+            }
             ("sts", Some(("federated-user", _))) => malformed(format!(
                 "`{text}` is a federated user, which an access entry cannot name; name the role or user behind it"
             )),
@@ -415,9 +366,7 @@ impl Principal {
         kind: PrincipalKind,
         path_and_name: &str,
     ) -> Result<Self, Malformed> {
-        let (path, name) = path_and_name
-            .rsplit_once('/')
-            .map_or(("", path_and_name), |(path, name)| (path, name));
+        let (path, name) = path_and_name.rsplit_once('/').map_or(("", path_and_name), |(path, name)| (path, name));
         if !iam_name(name, 64) || !iam_path(path) {
             return malformed(format!(
                 "`{text}` is not the ARN of an IAM principal: its path or name has characters that IAM does not allow"
@@ -445,9 +394,7 @@ impl Principal {
 /// Names of roles, users and sessions. Source: the IAM and STS API references.
 fn iam_name(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))
 }
 
 /// Paths, without the slashes at both ends. IAM takes any printable ASCII; wildcards and quotes are
@@ -456,9 +403,7 @@ fn iam_path(text: &str) -> bool {
     text.is_empty()
         || (text.len() <= 510
             && text.split('/').all(|segment| !segment.is_empty())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !b"*?\"'`\\".contains(&byte)))
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"*?\"'`\\".contains(&byte)))
 }
 
 /// The ARN of an EKS access policy.
@@ -474,9 +419,7 @@ impl PolicyArn {
     /// The policy with that name in a partition.
     #[must_use]
     pub fn named(name: &str, partition: Partition) -> Self {
-        Self {
-            text: format!("arn:{partition}:eks::aws:cluster-access-policy/{name}"),
-        }
+        Self { text: format!("arn:{partition}:eks::aws:cluster-access-policy/{name}") }
     }
 
     /// Reads a policy's name or ARN.
@@ -523,9 +466,7 @@ impl PolicyArn {
     /// The bare name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.text
-            .rsplit_once('/')
-            .map_or(self.text.as_str(), |(_, name)| name)
+        self.text.rsplit_once('/').map_or(self.text.as_str(), |(_, name)| name)
     }
 }
 

@@ -7,20 +7,14 @@ use tokio::time::Instant;
 
 /// The time of day, for what people read.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the wall clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
 /// The time since an arbitrary moment, for what is measured and waited for. Tests simulate it.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the monotonic clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
 pub fn instant() -> Instant {
     Instant::now()
 }
@@ -53,10 +47,7 @@ impl Deadline {
     pub fn after(time: Duration) -> Self {
         // Beyond what a clock can show, a day is as good as for ever: no invocation lasts 15 minutes.
         let now = instant();
-        Self(
-            now.checked_add(time)
-                .unwrap_or(now + Duration::from_hours(24)),
-        )
+        Self(now.checked_add(time).unwrap_or(now + Duration::from_hours(24)))
     }
 
     /// What is left; zero when it has passed.
@@ -72,11 +63,7 @@ impl Deadline {
 
     /// Asks again and again, with growing pauses, until `attempt` has an answer; `None` when the deadline comes first.
     /// This is the only wait loop of the program.
-    pub async fn poll<T>(
-        self,
-        pauses: Pauses,
-        mut attempt: impl AsyncFnMut() -> Option<T>,
-    ) -> Option<T> {
+    pub async fn poll<T>(self, pauses: Pauses, mut attempt: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         let mut pause = pauses.first;
         loop {
             if let Some(answer) = attempt().await {

@@ -68,10 +68,7 @@ impl ErrorName {
     /// Whether the same event, sent again in a while, may well succeed.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::VerificationFailed | Self::Conflict | Self::Throttled | Self::ServiceUnavailable
-        )
+        matches!(self, Self::VerificationFailed | Self::Conflict | Self::Throttled | Self::ServiceUnavailable)
     }
 }
 
@@ -97,11 +94,7 @@ impl Failure {
     /// A failure in words.
     #[must_use]
     pub fn new(name: ErrorName, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            name,
-            what: what.into(),
-            remedy: remedy.into(),
-        }
+        Self { name, what: what.into(), remedy: remedy.into() }
     }
 
     /// A guardrail's refusal; `setting` is the one that forbids it.
@@ -117,11 +110,7 @@ impl Failure {
 
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
-        Self::new(
-            ErrorName::InvalidRequest,
-            invalid.to_string(),
-            "correct the event and send it again",
-        )
+        Self::new(ErrorName::InvalidRequest, invalid.to_string(), "correct the event and send it again")
     }
 }
 

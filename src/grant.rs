@@ -15,9 +15,7 @@ use crate::kubeconfig;
 use crate::log::Level;
 use crate::look;
 use crate::observation::{AuthenticationMode, EntryState, IamPrincipal, Observation};
-use crate::outcome::{
-    self, AccessEntryReport, ClusterReport, Granted, PrincipalReport, Status, Verification,
-};
+use crate::outcome::{self, AccessEntryReport, ClusterReport, Granted, PrincipalReport, Status, Verification};
 use crate::ownership;
 use crate::plan::{self, Goal, Plan, Step};
 use crate::request::{Grant, Request, Restore, Verify};
@@ -88,12 +86,7 @@ impl Granting<'_> {
     async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Granted, Failure> {
         let mut plan = plan::grant(&self.goal, &self.seen)?;
         for (operation, why) in &plan.skipped {
-            journal.step(
-                operation,
-                StepOutcome::Skipped,
-                std::time::Duration::ZERO,
-                why,
-            );
+            journal.step(operation, StepOutcome::Skipped, std::time::Duration::ZERO, why);
         }
         self.warn_of_circumstances(journal);
         if plan.steps.is_empty() {
@@ -104,25 +97,17 @@ impl Granting<'_> {
             write_planned(&plan.steps, journal);
             return Ok(self.result(Status::Planned, journal));
         }
-        let mode_deadline = self.grant.wait.map_or(self.aws.deadline, |wait| {
-            self.aws.deadline.min(Deadline::after(wait))
-        });
+        let mode_deadline =
+            self.grant.wait.map_or(self.aws.deadline, |wait| self.aws.deadline.min(Deadline::after(wait)));
         let mut done: Vec<Step> = Vec::new();
         while !plan.steps.is_empty() {
-            if let Some(left) = self
-                .carry_out(&plan, mode_deadline, &mut done, journal)
-                .await?
-            {
+            if let Some(left) = self.carry_out(&plan, mode_deadline, &mut done, journal).await? {
                 write_planned(left, journal);
                 return Ok(self.result(Status::InProgress, journal));
             }
             plan = self.look_again(&done, journal).await?;
         }
-        let status = if journal.has_changes() {
-            Status::Granted
-        } else {
-            Status::AlreadyGranted
-        };
+        let status = if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted };
         Ok(self.result(status, journal))
     }
 
@@ -145,6 +130,8 @@ impl Granting<'_> {
         for (index, step) in plan.steps.iter().enumerate() {
             let progress = hand.carry_out(step, journal).await?;
             done.push(step.clone());
+            // What is there from here on is new.
+            self.goal.recreate &= !matches!(step, Step::DeleteEntry(_) | Step::CreateEntry(_));
             match (progress, step) {
                 (Progress::StillRunning(why), _) => {
                     journal.warn("AUTHENTICATION_MODE_CHANGING", why);
@@ -153,7 +140,6 @@ impl Granting<'_> {
                 // EKS makes entries itself when it opens them; the plan from before does not know those.
                 (_, Step::AwaitAuthenticationMode) | (Progress::Overtaken, _) => return Ok(None),
                 (Progress::Done, Step::DeleteEntry(entry)) => {
-                    self.goal.recreate = false;
                     self.goal.deleted = Some((**entry).clone());
                     journal.warn(
                         "ENTRY_RECREATED",
@@ -196,8 +182,7 @@ impl Granting<'_> {
                     Err(failure) => return Some(Err(failure)),
                 }
                 if let Some(entry) = self.seen.entry.present() {
-                    self.created |= self.goal.deleted.is_none()
-                        && ownership::made_by_grant(entry, self.request_id);
+                    self.created |= self.goal.deleted.is_none() && ownership::made_by_grant(entry, self.request_id);
                 }
                 match plan::grant(&self.goal, &self.seen) {
                     // A step that was done and is to be done again: EKS does not show it yet.
@@ -242,20 +227,13 @@ impl Granting<'_> {
                 "the access was there already, without end and not by this function; it stays so, for taking it away is not this function's to do",
             );
         }
-        let status = if self.grant.dry_run {
-            Status::Planned
-        } else {
-            Status::AlreadyGranted
-        };
+        let status = if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted };
         Ok(self.result(status, journal))
     }
 
     /// Whether the entry's tags prove that this access is a grant of this function.
     fn is_ours(&self) -> bool {
-        self.seen
-            .entry
-            .present()
-            .is_some_and(|entry| ownership::made_for(entry, self.grant))
+        self.seen.entry.present().is_some_and(|entry| ownership::made_for(entry, self.grant))
     }
 
     fn warn_of_circumstances(&self, journal: &mut Journal) {
@@ -269,10 +247,7 @@ impl Granting<'_> {
         if !cluster.health.is_empty() {
             journal.warn(
                 "CLUSTER_HEALTH",
-                format!(
-                    "EKS reports issues that may keep people out all the same: {}",
-                    cluster.health.join("; ")
-                ),
+                format!("EKS reports issues that may keep people out all the same: {}", cluster.health.join("; ")),
             );
         }
         if !cluster.public_endpoint {
@@ -281,9 +256,7 @@ impl Granting<'_> {
                 "the cluster's endpoint is private: kubectl works only from its VPC or a network connected to it",
             );
         }
-        if let (IamPrincipal::Unknown { reason }, EntryState::Present(_)) =
-            (&self.seen.iam, &self.seen.entry)
-        {
+        if let (IamPrincipal::Unknown { reason }, EntryState::Present(_)) = (&self.seen.iam, &self.seen.entry) {
             journal.warn(
                 "STALENESS_UNKNOWN",
                 format!(
@@ -317,12 +290,7 @@ impl Granting<'_> {
             None if self.is_ours() => Restore::entry_created(),
             None => return None,
         };
-        Some(outcome::undo(
-            &self.seen.cluster,
-            &self.seen.principal,
-            &self.grant.policy,
-            &restore,
-        ))
+        Some(outcome::undo(&self.seen.cluster, &self.seen.principal, &self.grant.policy, &restore))
     }
 
     fn result(&self, status: Status, journal: &mut Journal) -> Granted {
@@ -339,9 +307,7 @@ impl Granting<'_> {
             cluster: ClusterReport::new(&self.seen.cluster, self.first_mode),
             principal: PrincipalReport::new(&self.grant.principal.text, &self.seen.principal),
             access_entry: entry.map(|entry| AccessEntryReport::new(entry, self.created)),
-            access_policies: entry
-                .map(|entry| entry.access_policies.clone())
-                .unwrap_or_default(),
+            access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
             verification: self.verification(in_place),
             expires_at: None,
             steps: journal.steps().to_vec(),
@@ -364,11 +330,7 @@ impl Granting<'_> {
                 "EKS shows the entry and the policy as asked; this function cannot ask the cluster's API server as the principal; as the principal, run: {can_i}"
             ),
         };
-        Verification {
-            control_plane: in_place.then_some("CONFIRMED"),
-            kubernetes: "NOT_PERFORMED",
-            detail,
-        }
+        Verification { control_plane: in_place.then_some("CONFIRMED"), kubernetes: "NOT_PERFORMED", detail }
     }
 
     fn next_steps(&self, status: Status) -> Vec<String> {
@@ -379,10 +341,7 @@ impl Granting<'_> {
             )],
             Status::Planned => vec!["send the same event without `dryRun`".to_owned()],
             Status::Granted | Status::AlreadyGranted => vec![
-                format!(
-                    "aws eks update-kubeconfig --name {} --region {}",
-                    cluster.name, self.request.cluster.region
-                ),
+                format!("aws eks update-kubeconfig --name {} --region {}", cluster.name, self.request.cluster.region),
                 can_i(&self.grant.scope),
             ],
         }
@@ -399,11 +358,6 @@ fn can_i(scope: &AccessScope) -> String {
 
 fn write_planned(steps: &[Step], journal: &mut Journal) {
     for step in steps {
-        journal.step(
-            &step.operation(),
-            StepOutcome::Planned,
-            std::time::Duration::ZERO,
-            step.describe(),
-        );
+        journal.step(&step.operation(), StepOutcome::Planned, std::time::Duration::ZERO, step.describe());
     }
 }

@@ -15,31 +15,17 @@ use crate::settings::Settings;
 /// `RequestDenied`, naming the setting that forbids it.
 pub fn request(settings: &Settings, request: &Request, grant: &Grant) -> Result<(), Failure> {
     if settings.require_reason && request.reason.is_none() {
-        return Err(Failure::denied(
-            "REQUIRE_REASON",
-            "a grant needs a `reason`",
-        ));
+        return Err(Failure::denied("REQUIRE_REASON", "a grant needs a `reason`"));
     }
-    if !settings
-        .allowed_policies
-        .iter()
-        .any(|name| name == grant.policy.name())
-    {
+    if !settings.allowed_policies.iter().any(|name| name == grant.policy.name()) {
         return Err(Failure::denied(
             "ALLOWED_POLICIES",
-            format!(
-                "`{}` is not among the policies that may be granted",
-                grant.policy.name()
-            ),
+            format!("`{}` is not among the policies that may be granted", grant.policy.name()),
         ));
     }
     // A name alone does not yet say which ARN the cluster has: patterns of ARNs are then asked after the look.
     let arn = request.cluster.arn();
-    let waits_for_arn = arn.is_none()
-        && settings
-            .allowed_clusters
-            .iter()
-            .any(|pattern| is_arn(pattern));
+    let waits_for_arn = arn.is_none() && settings.allowed_clusters.iter().any(|pattern| is_arn(pattern));
     if !waits_for_arn {
         cluster(settings, &request.cluster.name, arn.as_deref())?;
     }
@@ -64,13 +50,7 @@ pub fn cluster(settings: &Settings, name: &str, arn: Option<&str>) -> Result<(),
     if allowed {
         return Ok(());
     }
-    Err(Failure::denied(
-        "ALLOWED_CLUSTERS",
-        format!(
-            "cluster `{}` matches none of its patterns",
-            arn.unwrap_or(name)
-        ),
-    ))
+    Err(Failure::denied("ALLOWED_CLUSTERS", format!("cluster `{}` matches none of its patterns", arn.unwrap_or(name))))
 }
 
 /// Judges the principal by its ARN.
@@ -78,17 +58,11 @@ pub fn cluster(settings: &Settings, name: &str, arn: Option<&str>) -> Result<(),
 /// # Errors
 /// `RequestDenied`, naming the setting that forbids it.
 pub fn principal(settings: &Settings, arn: &PrincipalArn) -> Result<(), Failure> {
-    let allowed = settings
-        .allowed_principals
-        .iter()
-        .any(|pattern| pattern::matches(pattern, arn.as_str()));
+    let allowed = settings.allowed_principals.iter().any(|pattern| pattern::matches(pattern, arn.as_str()));
     if allowed {
         return Ok(());
     }
-    Err(Failure::denied(
-        "ALLOWED_PRINCIPALS",
-        format!("principal `{arn}` matches none of its patterns"),
-    ))
+    Err(Failure::denied("ALLOWED_PRINCIPALS", format!("principal `{arn}` matches none of its patterns")))
 }
 
 /// How long the access is to last: what the request says, else the default. `None`: until it is revoked.
@@ -98,14 +72,12 @@ pub fn principal(settings: &Settings, arn: &PrincipalArn) -> Result<(), Failure>
 pub fn duration(settings: &Settings, grant: &Grant) -> Result<Option<SignedDuration>, Failure> {
     let duration = grant.duration.or(settings.default_duration);
     match (duration, settings.max_duration) {
-        (None, Some(max)) => Err(Failure::denied(
-            "MAX_DURATION",
-            format!("a grant needs a `duration`, of at most {max:#}"),
-        )),
-        (Some(wanted), Some(max)) if wanted > max => Err(Failure::denied(
-            "MAX_DURATION",
-            format!("{wanted:#} is longer than {max:#}"),
-        )),
+        (None, Some(max)) => {
+            Err(Failure::denied("MAX_DURATION", format!("a grant needs a `duration`, of at most {max:#}")))
+        }
+        (Some(wanted), Some(max)) if wanted > max => {
+            Err(Failure::denied("MAX_DURATION", format!("{wanted:#} is longer than {max:#}")))
+        }
         _ => Ok(duration),
     }
 }

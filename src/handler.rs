@@ -45,10 +45,7 @@ pub struct Failed {
 
 impl From<Failed> for Diagnostic {
     fn from(failed: Failed) -> Self {
-        Self {
-            error_type: failed.name.to_string(),
-            error_message: failed.message,
-        }
+        Self { error_type: failed.name.to_string(), error_message: failed.message }
     }
 }
 
@@ -57,14 +54,8 @@ impl Function {
     /// `Runtime.ExitError`: every call is answered with what is wrong with them.
     #[must_use]
     pub fn new(settings: Result<(Settings, Connection), Misconfigured>, log: Sink) -> Self {
-        let ready = settings.map(|(settings, connection)| Ready {
-            settings,
-            connection,
-        });
-        Self {
-            ready: Arc::new(ready),
-            log,
-        }
+        let ready = settings.map(|(settings, connection)| Ready { settings, connection });
+        Self { ready: Arc::new(ready), log }
     }
 
     /// Answers one event.
@@ -73,11 +64,7 @@ impl Function {
     /// If the request was not carried out to its end.
     pub async fn handle(self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Failed> {
         let LambdaEvent { payload, context } = event;
-        let threshold = self
-            .ready
-            .as_ref()
-            .as_ref()
-            .map_or(Level::Info, |ready| ready.settings.log_level);
+        let threshold = self.ready.as_ref().as_ref().map_or(Level::Info, |ready| ready.settings.log_level);
         let mut invocation = Invocation {
             watch: Stopwatch::start(),
             deadline: deadline(&context),
@@ -86,9 +73,7 @@ impl Function {
             request_id: context.request_id,
         };
         // A panic is a defect of this program, and it, too, has a name that a runbook can catch.
-        let answer = AssertUnwindSafe(invocation.answer(&self.ready, payload.get()))
-            .catch_unwind()
-            .await;
+        let answer = AssertUnwindSafe(invocation.answer(&self.ready, payload.get())).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_| {
             Err(Failure::new(
                 ErrorName::Internal,
@@ -110,37 +95,19 @@ struct Invocation {
 }
 
 impl Invocation {
-    async fn answer(
-        &mut self,
-        function: &Result<Ready, Misconfigured>,
-        event: &str,
-    ) -> Result<Value, Failure> {
-        let ready = function
-            .as_ref()
-            .map_err(|wrong| Failure::from(wrong.clone()))?;
-        let request = self
-            .request
-            .insert(Request::parse(event, &ready.settings.region)?);
+    async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Value, Failure> {
+        let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
+        let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
         let aws = ready.connection.aws(&request.cluster.region, self.deadline);
         match &request.action {
             Action::Grant(grant) => {
-                let granted = grant::run(
-                    &aws,
-                    &ready.settings,
-                    &self.request_id,
-                    request,
-                    grant,
-                    &mut self.journal,
-                )
-                .await?;
+                let granted =
+                    grant::run(&aws, &ready.settings, &self.request_id, request, grant, &mut self.journal).await?;
                 Ok(json!(granted))
             }
             Action::Revoke(_) | Action::Inspect(_) => Err(Failure::new(
                 ErrorName::InvalidRequest,
-                format!(
-                    "this version does not know the action `{}` yet",
-                    request.action.name()
-                ),
+                format!("this version does not know the action `{}` yet", request.action.name()),
                 "deploy a later version, or do it with the AWS CLI: `aws eks disassociate-access-policy`, `aws eks describe-access-entry`",
             )),
         }
@@ -151,17 +118,12 @@ impl Invocation {
         let duration = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let answer = answer.map_err(|failure| {
             let changes = self.journal.account_of_changes();
-            let failed = Failed {
-                name: failure.name,
-                message: format!("{}; {changes}; {}", failure.what, failure.remedy),
-            };
+            let failed =
+                Failed { name: failure.name, message: format!("{}; {changes}; {}", failure.what, failure.remedy) };
             (failure, failed)
         });
         let (status, level) = match &answer {
-            Ok(result) => (
-                result.get("status").cloned().unwrap_or_default(),
-                Level::Info,
-            ),
+            Ok(result) => (result.get("status").cloned().unwrap_or_default(), Level::Info),
             Err((failure, _)) => (json!(failure.name.to_string()), Level::Error),
         };
         let request = self.request.as_ref();
@@ -186,10 +148,7 @@ impl Invocation {
             }),
         );
         self.journal.log.metrics(
-            &[
-                ("Action", action),
-                ("Status", status.as_str().unwrap_or("unknown")),
-            ],
+            &[("Action", action), ("Status", status.as_str().unwrap_or("unknown"))],
             &[
                 ("Requests", "Count", 1),
                 ("Duration", "Milliseconds", duration),

@@ -64,13 +64,7 @@ impl Journal {
     /// An empty one.
     #[must_use]
     pub fn new(log: Log) -> Self {
-        Self {
-            log,
-            steps: Vec::new(),
-            warnings: Vec::new(),
-            changes: Vec::new(),
-            doubts: Vec::new(),
-        }
+        Self { log, steps: Vec::new(), warnings: Vec::new(), changes: Vec::new(), doubts: Vec::new() }
     }
 
     /// Writes down a step.
@@ -87,11 +81,7 @@ impl Journal {
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             detail: detail.into(),
         };
-        let level = if outcome == StepOutcome::Failed {
-            Level::Warn
-        } else {
-            Level::Info
-        };
+        let level = if outcome == StepOutcome::Failed { Level::Warn } else { Level::Info };
         self.log.line(level, "step", json!(step));
         self.steps.push(step);
     }
@@ -100,11 +90,7 @@ impl Journal {
     ///
     /// # Errors
     /// The call's own.
-    pub fn call<T>(
-        &mut self,
-        timed: Timed<T>,
-        detail: impl FnOnce(&T) -> String,
-    ) -> Result<T, ApiError> {
+    pub fn call<T>(&mut self, timed: Timed<T>, detail: impl FnOnce(&T) -> String) -> Result<T, ApiError> {
         let attempts = match timed.attempts {
             0 | 1 => String::new(),
             attempts => format!(" (attempt {attempts})"),
@@ -112,22 +98,12 @@ impl Journal {
         match timed.answer {
             Ok(answer) => {
                 let detail = format!("{}{attempts}", detail(&answer));
-                self.step(
-                    &timed.operation,
-                    StepOutcome::Succeeded,
-                    timed.duration,
-                    detail,
-                );
+                self.step(&timed.operation, StepOutcome::Succeeded, timed.duration, detail);
                 Ok(answer)
             }
             Err(error) => {
                 let detail = format!("{error}{attempts}");
-                self.step(
-                    &timed.operation,
-                    StepOutcome::Failed,
-                    timed.duration,
-                    detail,
-                );
+                self.step(&timed.operation, StepOutcome::Failed, timed.duration, detail);
                 if error.may_have_changed() {
                     self.doubts.push(error.operation.to_string());
                 }
@@ -155,10 +131,7 @@ impl Journal {
         if self.warnings.iter().any(|warning| warning.code == code) {
             return;
         }
-        let warning = Warning {
-            code,
-            message: message.into(),
-        };
+        let warning = Warning { code, message: message.into() };
         self.log.line(Level::Warn, "warning", json!(warning));
         self.warnings.push(warning);
     }
@@ -186,10 +159,7 @@ impl Journal {
             parts.push(format!("already changed: {}", self.changes.join(", ")));
         }
         if !self.doubts.is_empty() {
-            parts.push(format!(
-                "may have been carried out, for the answer was lost: {}",
-                self.doubts.join(", ")
-            ));
+            parts.push(format!("may have been carried out, for the answer was lost: {}", self.doubts.join(", ")));
         }
         parts.join("; ")
     }
@@ -197,10 +167,7 @@ impl Journal {
     /// How many steps failed.
     #[must_use]
     pub fn failed_steps(&self) -> u64 {
-        let failed = self
-            .steps
-            .iter()
-            .filter(|step| step.outcome == StepOutcome::Failed);
+        let failed = self.steps.iter().filter(|step| step.outcome == StepOutcome::Failed);
         failed.count() as u64
     }
 
@@ -229,18 +196,10 @@ pub struct Timed<T> {
 
 impl<T> Timed<T> {
     /// Measures a call; calls that run at once are each measured, then written down in order.
-    pub async fn call(
-        operation: impl Display,
-        call: impl Future<Output = Result<T, ApiError>>,
-    ) -> Self {
+    pub async fn call(operation: impl Display, call: impl Future<Output = Result<T, ApiError>>) -> Self {
         let watch = Stopwatch::start();
         let answer = call.await;
-        Self {
-            operation: operation.to_string(),
-            duration: watch.elapsed(),
-            attempts: 1,
-            answer,
-        }
+        Self { operation: operation.to_string(), duration: watch.elapsed(), attempts: 1, answer }
     }
 
     /// The same, of a call that was made so often.

@@ -46,10 +46,7 @@ impl Object {
             "" => Invalid::event(&error),
             _ => Invalid::at(path, &error),
         })?;
-        let mut object = Self {
-            path: path.to_owned(),
-            fields: BTreeMap::new(),
-        };
+        let mut object = Self { path: path.to_owned(), fields: BTreeMap::new() };
         for (name, value) in pairs {
             let place = object.place(&name);
             if !known.contains(&name.as_str()) {
@@ -96,10 +93,7 @@ impl Object {
     /// # Errors
     /// As [`Object::parse`].
     pub fn object(&self, name: &str, known: &[&str]) -> Result<Option<Self>, Invalid> {
-        self.fields
-            .get(name)
-            .map(|value| Self::parse(&self.place(name), value.get(), known))
-            .transpose()
+        self.fields.get(name).map(|value| Self::parse(&self.place(name), value.get(), known)).transpose()
     }
 
     /// A field's value through a parser of its own.
@@ -118,9 +112,9 @@ impl Object {
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().min_by_key(|candidate| {
-        strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase())
-    });
+    let nearest = known
+        .iter()
+        .min_by_key(|candidate| strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()));
     match nearest {
         Some(nearest) => format!("there is no such field; the nearest one is `{nearest}`"),
         None => "there is no such field".to_owned(),
@@ -130,8 +124,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
 /// serde's own words, less "at line 1 column 7", which counts from the start of the field.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split_once(" at line ")
-        .map_or(text.clone(), |(what, _)| what.to_owned())
+    text.split_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }
 
 struct Pairs(Vec<(String, Box<RawValue>)>);

@@ -38,10 +38,7 @@ impl Level {
     ];
 
     fn name(self) -> &'static str {
-        Self::NAMES
-            .iter()
-            .find(|(_, level)| *level == self)
-            .map_or("INFO", |(name, _)| name)
+        Self::NAMES.iter().find(|(_, level)| *level == self).map_or("INFO", |(name, _)| name)
     }
 }
 
@@ -49,14 +46,10 @@ impl std::str::FromStr for Level {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::NAMES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text))
-            .map(|(_, level)| *level)
-            .ok_or_else(|| {
-                let names = Self::NAMES.map(|(name, _)| name).join(", ");
-                format!("`{text}` is none of {names}")
-            })
+        Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, level)| *level).ok_or_else(|| {
+            let names = Self::NAMES.map(|(name, _)| name).join(", ");
+            format!("`{text}` is none of {names}")
+        })
     }
 }
 
@@ -97,11 +90,7 @@ impl Log {
     /// A log whose lines carry the Lambda request id; lines below `threshold` are left out.
     #[must_use]
     pub fn new(sink: Sink, threshold: Level, request_id: &str) -> Self {
-        Self {
-            sink,
-            threshold,
-            request_id: request_id.to_owned(),
-        }
+        Self { sink, threshold, request_id: request_id.to_owned() }
     }
 
     /// One line. `fields` is a JSON object.
@@ -123,10 +112,7 @@ impl Log {
     /// Metrics in CloudWatch's embedded metric format: a line of the log, no call of AWS. It is written at every level.
     pub fn metrics(&self, dimensions: &[(&str, &str)], metrics: &[(&str, &str, u64)]) {
         let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
-        let definitions: Vec<_> = metrics
-            .iter()
-            .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
-            .collect();
+        let definitions: Vec<_> = metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
         let mut line = Map::new();
         line.insert(
             "_aws".to_owned(),
@@ -138,16 +124,8 @@ impl Log {
             }),
         );
         line.insert("requestId".to_owned(), json!(self.request_id));
-        line.extend(
-            dimensions
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), json!(value))),
-        );
-        line.extend(
-            metrics
-                .iter()
-                .map(|(name, _, value)| ((*name).to_owned(), json!(value))),
-        );
+        line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
         (self.sink.0)(&Value::Object(line).to_string());
     }
 }

@@ -11,10 +11,7 @@ use crate::observation::{AccessPolicy, Caller, EntryState, IamPrincipal, Observa
 
 /// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.
 const IAM_DELAY: Duration = Duration::from_secs(15);
-const IAM_PAUSES: Pauses = Pauses {
-    first: Duration::from_secs(1),
-    longest: Duration::from_secs(4),
-};
+const IAM_PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
 
 /// Looks at everything that a request about a principal depends on.
 ///
@@ -47,38 +44,22 @@ pub async fn observe(
 
     let caller = journal.call(who, |caller| caller.arn.clone())?;
     within_reach(cluster, &caller)?;
-    let seen_cluster = journal.call(what, |seen| {
-        format!(
-            "status {}, authentication mode {}",
-            seen.status, seen.authentication_mode
-        )
-    })?;
-    journal.optional_call(&iam, |identity| {
-        format!("{}, made at {}", identity.arn, identity.created_at)
-    });
+    let seen_cluster = journal
+        .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
+    journal.optional_call(&iam, |identity| format!("{}, made at {}", identity.arn, identity.created_at));
     let principal = match principal {
         Principal::Iam(arn) => arn.clone(),
-        Principal::Session(session) => {
-            resolve(aws, &cluster.name, session, &iam.answer, journal).await?
-        }
+        Principal::Session(session) => resolve(aws, &cluster.name, session, &iam.answer, journal).await?,
     };
     let iam = match told_by_iam(&principal, &caller, iam.answer) {
-        IamPrincipal::Absent { instead: None } => {
-            ask_iam_again(aws, &principal, &caller, journal).await
-        }
+        IamPrincipal::Absent { instead: None } => ask_iam_again(aws, &principal, &caller, journal).await,
         known => known,
     };
     let access = match access {
         Some(access) => access,
         None => Access::read(aws, &cluster.name, &principal).await,
     };
-    Ok(Observation {
-        entry: access.write_down(journal, "")?,
-        caller,
-        cluster: seen_cluster,
-        principal,
-        iam,
-    })
+    Ok(Observation { entry: access.write_down(journal, "")?, caller, cluster: seen_cluster, principal, iam })
 }
 
 /// Looks at the principal's access entry alone, after it was changed.
@@ -91,9 +72,7 @@ pub async fn read_back(
     principal: &PrincipalArn,
     journal: &mut Journal,
 ) -> Result<EntryState, Failure> {
-    Access::read(aws, cluster, principal)
-        .await
-        .write_down(journal, "read back: ")
+    Access::read(aws, cluster, principal).await.write_down(journal, "read back: ")
 }
 
 /// An access entry and its policies, read at once.
@@ -104,14 +83,8 @@ struct Access {
 
 impl Access {
     async fn read(aws: &Aws, cluster: &str, principal: &PrincipalArn) -> Self {
-        let entry = Timed::call(
-            Operation::DescribeAccessEntry,
-            aws.entry(cluster, principal),
-        );
-        let policies = Timed::call(
-            Operation::ListAssociatedAccessPolicies,
-            aws.policies(cluster, principal),
-        );
+        let entry = Timed::call(Operation::DescribeAccessEntry, aws.entry(cluster, principal));
+        let policies = Timed::call(Operation::ListAssociatedAccessPolicies, aws.policies(cluster, principal));
         let (entry, policies) = tokio::join!(entry, policies);
         Self { entry, policies }
     }
@@ -120,10 +93,7 @@ impl Access {
         let state = journal.call(self.entry, |state| match state {
             EntryState::Unreadable => format!("{why}no access entries in this authentication mode"),
             EntryState::Absent => format!("{why}the principal has no access entry"),
-            EntryState::Present(entry) => format!(
-                "{why}the principal has an access entry of type {}",
-                entry.r#type
-            ),
+            EntryState::Present(entry) => format!("{why}the principal has an access entry of type {}", entry.r#type),
         })?;
         let policies = journal.call(self.policies, |policies| match policies.as_slice() {
             [] => format!("{why}no access policies"),
@@ -162,38 +132,19 @@ fn within_reach(cluster: &ClusterRef, caller: &Caller) -> Result<(), Failure> {
 }
 
 /// What IAM's answer says of the principal. It speaks of the function's own account only.
-fn told_by_iam(
-    principal: &PrincipalArn,
-    caller: &Caller,
-    answer: Result<Identity, ApiError>,
-) -> IamPrincipal {
+fn told_by_iam(principal: &PrincipalArn, caller: &Caller, answer: Result<Identity, ApiError>) -> IamPrincipal {
     if principal.account != caller.account_id {
-        return IamPrincipal::Unknown {
-            reason: format!("it lives in account {}", principal.account),
-        };
+        return IamPrincipal::Unknown { reason: format!("it lives in account {}", principal.account) };
     }
     match answer {
-        Ok(identity) if identity.arn == *principal => IamPrincipal::Exists {
-            created_at: identity.created_at,
-        },
-        Ok(identity) => IamPrincipal::Absent {
-            instead: Some(identity.arn),
-        },
-        Err(error) if error.kind == Kind::PrincipalNotFound => {
-            IamPrincipal::Absent { instead: None }
-        }
-        Err(error) => IamPrincipal::Unknown {
-            reason: error.to_string(),
-        },
+        Ok(identity) if identity.arn == *principal => IamPrincipal::Exists { created_at: identity.created_at },
+        Ok(identity) => IamPrincipal::Absent { instead: Some(identity.arn) },
+        Err(error) if error.kind == Kind::PrincipalNotFound => IamPrincipal::Absent { instead: None },
+        Err(error) => IamPrincipal::Unknown { reason: error.to_string() },
     }
 }
 
-async fn ask_iam_again(
-    aws: &Aws,
-    principal: &PrincipalArn,
-    caller: &Caller,
-    journal: &mut Journal,
-) -> IamPrincipal {
+async fn ask_iam_again(aws: &Aws, principal: &PrincipalArn, caller: &Caller, journal: &mut Journal) -> IamPrincipal {
     let absent = IamPrincipal::Absent { instead: None };
     let limit = aws.deadline.min(Deadline::after(IAM_DELAY));
     limit
@@ -203,9 +154,7 @@ async fn ask_iam_again(
                 PrincipalKind::User => Operation::GetUser,
             };
             let again = Timed::call(operation, aws.identity(principal.kind, &principal.name)).await;
-            journal.optional_call(&again, |identity| {
-                format!("made at {}", identity.created_at)
-            });
+            journal.optional_call(&again, |identity| format!("made at {}", identity.created_at));
             Some(told_by_iam(principal, caller, again.answer)).filter(|told| *told != absent)
         })
         .await
@@ -222,22 +171,15 @@ async fn resolve(
     journal: &mut Journal,
 ) -> Result<PrincipalArn, Failure> {
     let fits = |arn: &PrincipalArn| {
-        arn.kind == PrincipalKind::Role
-            && arn.account == session.account
-            && arn.name == session.role_name
+        arn.kind == PrincipalKind::Role && arn.account == session.account && arn.name == session.role_name
     };
     let (name, iam) = match answer {
         Ok(identity) if fits(&identity.arn) => return Ok(identity.arn.clone()),
-        Ok(identity) => (
-            ErrorName::PrincipalNotFound,
-            format!("IAM knows `{}`", identity.arn),
-        ),
+        Ok(identity) => (ErrorName::PrincipalNotFound, format!("IAM knows `{}`", identity.arn)),
         Err(error) => (told_error(error), format!("IAM does not tell ({error})")),
     };
     let entries = Timed::call(Operation::ListAccessEntries, aws.entry_principals(cluster)).await;
-    journal.optional_call(&entries, |entries| {
-        format!("{} access entries", entries.len())
-    });
+    journal.optional_call(&entries, |entries| format!("{} access entries", entries.len()));
     let mut roles = entries
         .answer
         .unwrap_or_default()
@@ -254,10 +196,7 @@ async fn resolve(
             session.partition, session.account, session.role_name
         )
     } else {
-        format!(
-            "arn:{}:iam::{}:role/PATH/{}",
-            session.partition, session.account, session.role_name
-        )
+        format!("arn:{}:iam::{}:role/PATH/{}", session.partition, session.account, session.role_name)
     };
     Err(Failure::new(
         name,

@@ -16,10 +16,7 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event| function.clone().handle(event))).await
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -136,10 +136,7 @@ impl AccessEntry {
     /// The scope that a policy has here.
     #[must_use]
     pub fn scope_of(&self, policy: &PolicyArn) -> Option<&AccessScope> {
-        self.access_policies
-            .iter()
-            .find(|held| held.policy_arn == policy.as_str())
-            .map(|held| &held.access_scope)
+        self.access_policies.iter().find(|held| held.policy_arn == policy.as_str()).map(|held| &held.access_scope)
     }
 }
 

@@ -91,14 +91,8 @@ impl ClusterReport {
     /// The report of a cluster as it is seen now, whose authentication mode was `before` when it was first seen.
     #[must_use]
     pub fn new(cluster: &Cluster, before: AuthenticationMode) -> Self {
-        let field = |index| {
-            cluster
-                .arn
-                .split(':')
-                .nth(index)
-                .map(str::to_owned)
-                .filter(|text: &String| !text.is_empty())
-        };
+        let field =
+            |index| cluster.arn.split(':').nth(index).map(str::to_owned).filter(|text: &String| !text.is_empty());
         Self {
             name: cluster.name.clone(),
             arn: cluster.arn.clone(),
@@ -108,10 +102,7 @@ impl ClusterReport {
             version: cluster.version.clone(),
             platform_version: cluster.platform_version.clone(),
             endpoint: cluster.endpoint.clone(),
-            authentication_mode: ModeChange {
-                before,
-                after: cluster.authentication_mode,
-            },
+            authentication_mode: ModeChange { before, after: cluster.authentication_mode },
         }
     }
 }
@@ -131,11 +122,7 @@ impl PrincipalReport {
     /// The report of a principal that was sent as `requested`.
     #[must_use]
     pub fn new(requested: &str, arn: &PrincipalArn) -> Self {
-        Self {
-            requested: requested.to_owned(),
-            arn: arn.as_str().to_owned(),
-            kind: arn.kind,
-        }
+        Self { requested: requested.to_owned(), arn: arn.as_str().to_owned(), kind: arn.kind }
     }
 }
 
@@ -184,12 +171,7 @@ pub struct Verification {
 
 /// An event that takes back a grant. It names the cluster by its ARN, so that it means the same wherever it is sent from.
 #[must_use]
-pub fn undo(
-    cluster: &Cluster,
-    principal: &PrincipalArn,
-    policy: &PolicyArn,
-    restore: &Restore,
-) -> Value {
+pub fn undo(cluster: &Cluster, principal: &PrincipalArn, policy: &PolicyArn, restore: &Restore) -> Value {
     json!({
         "action": "revoke",
         "clusterName": cluster.arn,

@@ -44,11 +44,7 @@ pub fn made_by_grant(entry: &AccessEntry, request_id: &str) -> bool {
 /// Whether the entry was made by a grant of this program, of that policy.
 #[must_use]
 pub fn made_for(entry: &AccessEntry, grant: &Grant) -> bool {
-    entry.tags.contains_key(MADE_BY)
-        && entry
-            .tags
-            .get(POLICY)
-            .is_some_and(|name| name == grant.policy.name())
+    entry.tags.contains_key(MADE_BY) && entry.tags.get(POLICY).is_some_and(|name| name == grant.policy.name())
 }
 
 /// A text as a tag may hold it: letters, digits, spaces and a few signs, and not for ever.

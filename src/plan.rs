@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use crate::arn::{PolicyArn, PrincipalArn};
 use crate::aws::{NewEntry, Operation};
 use crate::error::{ErrorName, Failure};
-use crate::observation::{
-    AccessEntry, AccessPolicy, ClusterKind, EntryState, IamPrincipal, Observation,
-};
+use crate::observation::{AccessEntry, AccessPolicy, ClusterKind, EntryState, IamPrincipal, Observation};
 use crate::scope::AccessScope;
 
 /// What a grant is to end in.
@@ -73,13 +71,10 @@ impl Step {
                 "delete the access entry of {}, to make it anew as it was",
                 entry.created_at.map_or_else(|| "unknown age".to_owned(), |time| time.to_string())
             ),
-            Self::CreateEntry(entry) if entry.groups.is_empty() => {
-                "create an access entry of type STANDARD".to_owned()
+            Self::CreateEntry(entry) if entry.groups.is_empty() => "create an access entry of type STANDARD".to_owned(),
+            Self::CreateEntry(entry) => {
+                format!("create an access entry of type STANDARD with groups {}", entry.groups.join(", "))
             }
-            Self::CreateEntry(entry) => format!(
-                "create an access entry of type STANDARD with groups {}",
-                entry.groups.join(", ")
-            ),
             Self::AssociatePolicy { policy, scope } => {
                 format!("associate {} with {scope}", policy.rsplit('/').next().unwrap_or(policy))
             }
@@ -121,10 +116,7 @@ pub fn grant(goal: &Goal, seen: &Observation) -> Result<Plan, Failure> {
             associate(goal, Some(entry), None, &mut plan);
         }
         EntryState::Present(entry) => {
-            plan.skip(
-                Operation::CreateAccessEntry,
-                "the principal has an access entry of type STANDARD",
-            );
+            plan.skip(Operation::CreateAccessEntry, "the principal has an access entry of type STANDARD");
             associate(goal, goal.deleted.as_ref(), Some(entry), &mut plan);
         }
         EntryState::Absent | EntryState::Unreadable => {
@@ -142,22 +134,15 @@ fn recoverable(seen: &Observation) -> Result<(), Failure> {
         (ClusterKind::OutpostsLocal, _) => {
             "it is a local cluster on an Outpost, which knows only the aws-auth ConfigMap; restore that from a node or a control plane backup"
         }
-        (ClusterKind::Connected, _) => {
-            "it is registered by the EKS Connector; its access is managed where it runs"
-        }
-        (_, "CREATING" | "PENDING") => {
-            "it is still being created; wait until it is ACTIVE, then send the event again"
-        }
+        (ClusterKind::Connected, _) => "it is registered by the EKS Connector; its access is managed where it runs",
+        (_, "CREATING" | "PENDING") => "it is still being created; wait until it is ACTIVE, then send the event again",
         (_, "DELETING") => "it is being deleted",
         (_, "FAILED") => "its creation has failed; delete it and create it anew",
         _ => return Ok(()),
     };
     Err(Failure::new(
         ErrorName::ClusterNotRecoverable,
-        format!(
-            "cluster `{}` (status {}) cannot be recovered by access entries",
-            cluster.name, cluster.status
-        ),
+        format!("cluster `{}` (status {}) cannot be recovered by access entries", cluster.name, cluster.status),
         why,
     ))
 }
@@ -214,16 +199,10 @@ fn mode(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure>
 /// Makes the entry: as it was, where there was one, else for this grant.
 fn create(goal: &Goal, principal: &PrincipalArn, before: Option<&AccessEntry>, plan: &mut Plan) {
     plan.steps.push(Step::CreateEntry(match before {
-        None => NewEntry {
-            tags: goal.tags.clone(),
-            ..NewEntry::default()
-        },
+        None => NewEntry { tags: goal.tags.clone(), ..NewEntry::default() },
         Some(entry) => NewEntry {
             // A username that EKS made is left to EKS again.
-            username: entry
-                .username
-                .clone()
-                .filter(|username| *username != principal.default_username()),
+            username: entry.username.clone().filter(|username| *username != principal.default_username()),
             groups: entry.kubernetes_groups.clone(),
             // Tags of AWS's own (`aws:cloudformation:…`) cannot be set by anybody else.
             tags: entry
@@ -237,19 +216,9 @@ fn create(goal: &Goal, principal: &PrincipalArn, before: Option<&AccessEntry>, p
 }
 
 /// Associates what is wanted, and what a deleted entry had, with an entry that holds some of it already.
-fn associate(
-    goal: &Goal,
-    before: Option<&AccessEntry>,
-    now: Option<&AccessEntry>,
-    plan: &mut Plan,
-) {
-    let mut wanted: Vec<AccessPolicy> = before
-        .map(|entry| entry.access_policies.clone())
-        .unwrap_or_default();
-    match wanted
-        .iter_mut()
-        .find(|policy| policy.policy_arn == goal.policy.as_str())
-    {
+fn associate(goal: &Goal, before: Option<&AccessEntry>, now: Option<&AccessEntry>, plan: &mut Plan) {
+    let mut wanted: Vec<AccessPolicy> = before.map(|entry| entry.access_policies.clone()).unwrap_or_default();
+    match wanted.iter_mut().find(|policy| policy.policy_arn == goal.policy.as_str()) {
         Some(policy) => policy.access_scope = policy.access_scope.union(&goal.scope),
         None => wanted.push(AccessPolicy {
             policy_arn: goal.policy.as_str().to_owned(),
@@ -257,26 +226,15 @@ fn associate(
             associated_at: None,
         }),
     }
-    let held = now
-        .map(|entry| entry.access_policies.as_slice())
-        .unwrap_or_default();
+    let held = now.map(|entry| entry.access_policies.as_slice()).unwrap_or_default();
     for policy in wanted {
-        let scope = held
-            .iter()
-            .find(|held| held.policy_arn == policy.policy_arn)
-            .map(|held| &held.access_scope);
+        let scope = held.iter().find(|held| held.policy_arn == policy.policy_arn).map(|held| &held.access_scope);
         match scope {
             Some(scope) if scope.covers(&policy.access_scope) => {
-                plan.skip(
-                    Operation::AssociateAccessPolicy,
-                    format!("the policy is associated already, with {scope}"),
-                );
+                plan.skip(Operation::AssociateAccessPolicy, format!("the policy is associated already, with {scope}"));
             }
             scope => plan.steps.push(Step::AssociatePolicy {
-                scope: scope.map_or_else(
-                    || policy.access_scope.clone(),
-                    |scope| scope.union(&policy.access_scope),
-                ),
+                scope: scope.map_or_else(|| policy.access_scope.clone(), |scope| scope.union(&policy.access_scope)),
                 policy: policy.policy_arn,
             }),
         }

@@ -134,21 +134,13 @@ impl Restore {
     /// There was no entry: the grant made it.
     #[must_use]
     pub fn entry_created() -> Self {
-        Self {
-            version: Self::VERSION,
-            entry_existed: false,
-            access_scope: None,
-        }
+        Self { version: Self::VERSION, entry_existed: false, access_scope: None }
     }
 
     /// There was an entry, and the policy had that scope in it, or none.
     #[must_use]
     pub fn entry_existed(access_scope: Option<AccessScope>) -> Self {
-        Self {
-            version: Self::VERSION,
-            entry_existed: true,
-            access_scope,
-        }
+        Self { version: Self::VERSION, entry_existed: true, access_scope }
     }
 }
 
@@ -181,20 +173,12 @@ impl Request {
         let event = Object::parse("", event, &FIELDS.map(|(name, _)| name))?;
         let action: String = event.get("action")?.unwrap_or_else(|| "grant".to_owned());
         if !ANY.contains(&action.as_str()) {
-            return Err(Invalid::at(
-                "action",
-                format!("`{action}` is none of `grant`, `revoke`, `inspect`"),
-            ));
+            return Err(Invalid::at("action", format!("`{action}` is none of `grant`, `revoke`, `inspect`")));
         }
         for name in event.names() {
-            let belongs = FIELDS
-                .iter()
-                .any(|(field, actions)| *field == name && actions.contains(&action.as_str()));
+            let belongs = FIELDS.iter().any(|(field, actions)| *field == name && actions.contains(&action.as_str()));
             if !belongs {
-                return Err(Invalid::at(
-                    name,
-                    format!("it has no meaning for `{action}`"),
-                ));
+                return Err(Invalid::at(name, format!("it has no meaning for `{action}`")));
             }
         }
         let region = event.parsed("region", Region::parse)?;
@@ -208,9 +192,7 @@ impl Request {
             requested_by: prose(&event, "requestedBy", LONGEST_REQUESTER)?,
             action: match action.as_str() {
                 "revoke" => Action::Revoke(Revoke::read(&event, &cluster)?),
-                "inspect" => Action::Inspect(Inspect {
-                    principal: principal(&event, &cluster)?,
-                }),
+                "inspect" => Action::Inspect(Inspect { principal: principal(&event, &cluster)? }),
                 _ => Action::Grant(Grant::read(&event, &cluster)?),
             },
             cluster,
@@ -273,10 +255,7 @@ fn principal(event: &Object, cluster: &ClusterRef) -> Result<Option<RequestedPri
     event.parsed("principalArn", |text| {
         let principal = Principal::parse(text).map_err(|error| error.to_string())?;
         if principal.partition() == cluster.partition {
-            Ok(RequestedPrincipal {
-                text: text.to_owned(),
-                principal,
-            })
+            Ok(RequestedPrincipal { text: text.to_owned(), principal })
         } else {
             Err(format!(
                 "`{text}` is of partition `{}`, but the cluster is in `{}`",
@@ -289,9 +268,7 @@ fn principal(event: &Object, cluster: &ClusterRef) -> Result<Option<RequestedPri
 
 fn policy(event: &Object, cluster: &ClusterRef) -> Result<PolicyArn, Invalid> {
     Ok(event
-        .parsed("policyArn", |text| {
-            PolicyArn::parse(text, cluster.partition)
-        })?
+        .parsed("policyArn", |text| PolicyArn::parse(text, cluster.partition))?
         .unwrap_or_else(|| PolicyArn::named(PolicyArn::CLUSTER_ADMIN, cluster.partition)))
 }
 
@@ -308,18 +285,13 @@ fn read_scope(scope: &Object) -> Result<AccessScope, Invalid> {
     let place = scope.place("namespaces");
     match kind.as_str() {
         "cluster" if namespaces.is_empty() => Ok(AccessScope::Cluster),
-        "cluster" => Err(Invalid::at(
-            &place,
-            "a scope of type `cluster` has no namespaces; send type `namespace`",
-        )),
-        "namespace" if namespaces.is_empty() => Err(Invalid::at(
-            &place,
-            "a scope of type `namespace` needs at least one namespace",
-        )),
-        "namespace" if namespaces.len() > MOST_NAMESPACES => Err(Invalid::at(
-            &place,
-            format!("there are more than {MOST_NAMESPACES}"),
-        )),
+        "cluster" => Err(Invalid::at(&place, "a scope of type `cluster` has no namespaces; send type `namespace`")),
+        "namespace" if namespaces.is_empty() => {
+            Err(Invalid::at(&place, "a scope of type `namespace` needs at least one namespace"))
+        }
+        "namespace" if namespaces.len() > MOST_NAMESPACES => {
+            Err(Invalid::at(&place, format!("there are more than {MOST_NAMESPACES}")))
+        }
         "namespace" => match namespaces.iter().find(|name| !namespace(name)) {
             None => Ok(AccessScope::Namespaces(namespaces)),
             Some(name) => Err(Invalid::at(
@@ -327,18 +299,13 @@ fn read_scope(scope: &Object) -> Result<AccessScope, Invalid> {
                 format!("`{name}` is not the name of a namespace, nor a pattern of names with `*`"),
             )),
         },
-        _ => Err(Invalid::at(
-            &scope.place("type"),
-            format!("`{kind}` is neither `cluster` nor `namespace`"),
-        )),
+        _ => Err(Invalid::at(&scope.place("type"), format!("`{kind}` is neither `cluster` nor `namespace`"))),
     }
 }
 
 fn namespace(text: &str) -> bool {
     (1..=LONGEST_NAMESPACE).contains(&text.len())
-        && text.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*')
-        })
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*'))
 }
 
 fn restore(event: &Object) -> Result<Option<Restore>, Invalid> {
@@ -349,10 +316,7 @@ fn restore(event: &Object) -> Result<Option<Restore>, Invalid> {
     if version != Restore::VERSION {
         return Err(Invalid::at(
             &record.place("version"),
-            format!(
-                "version {version} is not known; this program reads {}",
-                Restore::VERSION
-            ),
+            format!("version {version} is not known; this program reads {}", Restore::VERSION),
         ));
     }
     Ok(Some(Restore {
@@ -382,16 +346,10 @@ fn prose(event: &Object, name: &str, longest: usize) -> Result<Option<String>, I
     };
     let place = event.place(name);
     if text.chars().count() > longest {
-        return Err(Invalid::at(
-            &place,
-            format!("it is longer than {longest} characters"),
-        ));
+        return Err(Invalid::at(&place, format!("it is longer than {longest} characters")));
     }
     if text.chars().any(char::is_control) {
-        return Err(Invalid::at(
-            &place,
-            "it holds control characters, such as a line break",
-        ));
+        return Err(Invalid::at(&place, "it holds control characters, such as a line break"));
     }
     Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

@@ -21,10 +21,9 @@ impl AccessScope {
         match (self, other) {
             (Self::Cluster, _) => true,
             (Self::Namespaces(_), Self::Cluster) => false,
-            (Self::Namespaces(held), Self::Namespaces(wanted)) => wanted.iter().all(|namespace| {
-                held.iter()
-                    .any(|pattern| pattern::matches(pattern, namespace))
-            }),
+            (Self::Namespaces(held), Self::Namespaces(wanted)) => {
+                wanted.iter().all(|namespace| held.iter().any(|pattern| pattern::matches(pattern, namespace)))
+            }
         }
     }
 
@@ -36,10 +35,7 @@ impl AccessScope {
             (Self::Namespaces(held), Self::Namespaces(wanted)) => {
                 let mut all = held.clone();
                 for namespace in wanted {
-                    if !all
-                        .iter()
-                        .any(|pattern| pattern::matches(pattern, namespace))
-                    {
+                    if !all.iter().any(|pattern| pattern::matches(pattern, namespace)) {
                         all.push(namespace.clone());
                     }
                 }

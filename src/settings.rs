@@ -69,16 +69,10 @@ struct Reader<L> {
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     /// A setting's text; blank is the same as absent.
     fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-            .map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty())
+        (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    fn parsed<T, E: std::fmt::Display>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
+    fn parsed<T, E: std::fmt::Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         match parse(&self.text(name)?) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -91,15 +85,10 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     /// A comma-separated list. One that is there but empty is refused: it could be read as "nobody" and as "everybody".
     fn list(&mut self, name: &str, default: &str) -> Vec<String> {
         let text = (self.lookup)(name).unwrap_or_else(|| default.to_owned());
-        let entries: Vec<_> = text
-            .split(',')
-            .map(|entry| entry.trim().to_owned())
-            .filter(|entry| !entry.is_empty())
-            .collect();
+        let entries: Vec<_> =
+            text.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect();
         if entries.is_empty() {
-            self.wrong.push(format!(
-                "`{name}`: the list is empty; remove the setting for its default, `{default}`"
-            ));
+            self.wrong.push(format!("`{name}`: the list is empty; remove the setting for its default, `{default}`"));
         }
         entries
     }
@@ -130,10 +119,7 @@ impl Settings {
     /// # Errors
     /// If any is wrong: all of those that are.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
-        let mut reader = Reader {
-            lookup,
-            wrong: Vec::new(),
-        };
+        let mut reader = Reader { lookup, wrong: Vec::new() };
         let region = reader.parsed("AWS_REGION", Region::parse);
         let settings = Self {
             allowed_clusters: reader.list("ALLOWED_CLUSTERS", "*"),
@@ -146,15 +132,11 @@ impl Settings {
             schedule: schedule(&mut reader),
             event_bus: reader.text("EVENT_BUS"),
             target_role: target_role(&mut reader),
-            log_level: reader
-                .parsed("LOG_LEVEL", str::parse::<Level>)
-                .unwrap_or(Level::Info),
+            log_level: reader.parsed("LOG_LEVEL", str::parse::<Level>).unwrap_or(Level::Info),
             region: match region {
                 Some(region) => region,
                 None if reader.wrong.is_empty() => {
-                    return Err(Misconfigured(vec![
-                        "`AWS_REGION` is not set, which Lambda always does".to_owned(),
-                    ]));
+                    return Err(Misconfigured(vec!["`AWS_REGION` is not set, which Lambda always does".to_owned()]));
                 }
                 None => return Err(Misconfigured(reader.wrong)),
             },
@@ -162,15 +144,9 @@ impl Settings {
         if let (Some(default), Some(max)) = (settings.default_duration, settings.max_duration)
             && default > max
         {
-            reader
-                .wrong
-                .push("`DEFAULT_DURATION` is longer than `MAX_DURATION`".to_owned());
+            reader.wrong.push("`DEFAULT_DURATION` is longer than `MAX_DURATION`".to_owned());
         }
-        if reader.wrong.is_empty() {
-            Ok(settings)
-        } else {
-            Err(Misconfigured(reader.wrong))
-        }
+        if reader.wrong.is_empty() { Ok(settings) } else { Err(Misconfigured(reader.wrong)) }
     }
 }
 
@@ -178,11 +154,7 @@ impl Settings {
 fn policies<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Vec<String> {
     let mut names = Vec::new();
     for entry in reader.list("ALLOWED_POLICIES", PolicyArn::CLUSTER_ADMIN) {
-        let partition = entry
-            .split(':')
-            .nth(1)
-            .and_then(|name| Partition::parse(name).ok())
-            .unwrap_or(Partition::Aws);
+        let partition = entry.split(':').nth(1).and_then(|name| Partition::parse(name).ok()).unwrap_or(Partition::Aws);
         match PolicyArn::parse(&entry, partition) {
             Ok(policy) => names.push(policy.name().to_owned()),
             Err(error) => reader.wrong.push(format!("`ALLOWED_POLICIES`: {error}")),
@@ -196,17 +168,10 @@ fn schedule<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<Sch
     let role_arn = reader.arn("SCHEDULE_ROLE_ARN", "iam");
     let dead_letter_arn = reader.arn("SCHEDULE_DLQ_ARN", "sqs");
     match (group, role_arn) {
-        (Some(group), Some(role_arn)) => Some(Schedule {
-            group,
-            role_arn,
-            dead_letter_arn,
-        }),
+        (Some(group), Some(role_arn)) => Some(Schedule { group, role_arn, dead_letter_arn }),
         (None, None) if dead_letter_arn.is_none() => None,
         _ => {
-            reader.wrong.push(
-                "`SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`: one does not work without the other"
-                    .to_owned(),
-            );
+            reader.wrong.push("`SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`: one does not work without the other".to_owned());
             None
         }
     }
@@ -216,9 +181,7 @@ fn target_role<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<
     let external_id = reader.text("TARGET_EXTERNAL_ID");
     let Some(name) = reader.text("TARGET_ROLE_NAME") else {
         if external_id.is_some() {
-            reader
-                .wrong
-                .push("`TARGET_EXTERNAL_ID` has no meaning without `TARGET_ROLE_NAME`".to_owned());
+            reader.wrong.push("`TARGET_EXTERNAL_ID` has no meaning without `TARGET_ROLE_NAME`".to_owned());
         }
         return None;
     };

@@ -33,11 +33,7 @@ pub(crate) async fn check(function: &Path) -> Result<()> {
     let counted = [
         ("init", init, limits.init),
         ("first invocation", first.saturating_sub(init), limits.first),
-        (
-            "warm invocation",
-            many.saturating_sub(first) / WARM,
-            limits.warm,
-        ),
+        ("warm invocation", many.saturating_sub(first) / WARM, limits.warm),
     ];
     let mut out = io::stdout().lock();
     writeln!(out, "| instructions | counted | limit |\n|---|---|---|")?;
@@ -68,12 +64,7 @@ async fn count(function: &Path, invocations: u64) -> Result<u64> {
                 *sink.lock().unwrap_or_else(PoisonError::into_inner) = figure.trim().parse().ok();
             }
         });
-    let function = world
-        .variables()
-        .into_iter()
-        .fold(function, |function, (name, value)| {
-            function.env(name, value)
-        });
+    let function = world.variables().into_iter().fold(function, |function, (name, value)| function.env(name, value));
     let mut environment = function.start().await?;
     if !environment.ready().await? {
         return Err("the function ended under valgrind; is valgrind installed?".into());
@@ -88,19 +79,13 @@ async fn count(function: &Path, invocations: u64) -> Result<u64> {
     }
     let pid = environment.pid().ok_or("the function ended")?;
     // Not killed outright: callgrind prints its count on the way out.
-    let status = tokio::process::Command::new("kill")
-        .arg(pid.to_string())
-        .status()
-        .await?;
+    let status = tokio::process::Command::new("kill").arg(pid.to_string()).status().await?;
     if !status.success() {
         return Err("the function could not be ended".into());
     }
     // Waits for the process, and for the last line of its log.
     let _ = environment.invoke(&world.event(), DEADLINE).await?;
     environment.stop().await?;
-    let collected = collected
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let collected = collected.lock().unwrap_or_else(PoisonError::into_inner).take();
     collected.ok_or_else(|| "callgrind printed no count".into())
 }

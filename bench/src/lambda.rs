@@ -34,22 +34,14 @@ pub(crate) fn boto3(python: &Path) -> Function {
         .arg("awslambdaric")
         .arg("boto3_handler.handler")
         .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/peers"))
-        .env(
-            "LAMBDA_TASK_ROOT",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/peers"),
-        )
+        .env("LAMBDA_TASK_ROOT", concat!(env!("CARGO_MANIFEST_DIR"), "/peers"))
         .env("PYTHONDONTWRITEBYTECODE", "")
 }
 
 /// Starts a function against a world of its own and takes one sample.
 pub(crate) async fn run(function: Function) -> Result<Sample> {
     let world = World::start().await?;
-    let function = world
-        .variables()
-        .into_iter()
-        .fold(function, |function, (name, value)| {
-            function.env(name, value)
-        });
+    let function = world.variables().into_iter().fold(function, |function, (name, value)| function.env(name, value));
     let mut environment = function.start().await?;
     let event = world.event();
     succeed(environment.invoke(&event, DEADLINE).await?)?;
@@ -62,9 +54,7 @@ pub(crate) async fn run(function: Function) -> Result<Sample> {
     }
     let warm = watch.elapsed() / WARM;
     let sample = Sample {
-        init: timings
-            .first_next
-            .ok_or("the function never asked for an event")?,
+        init: timings.first_next.ok_or("the function never asked for an event")?,
         first: timings.first_answer.ok_or("the function never answered")?,
         cpu,
         warm_cpu: process::cpu(pid)?.saturating_sub(cpu) / WARM,

@@ -57,23 +57,15 @@ impl World {
     async fn start() -> Result<Self> {
         let scenario = Scenario::named("api-mode").ok_or("there is no scenario `api-mode`")?;
         let authority = TestAuthority::new()?;
-        let path =
-            std::env::temp_dir().join(format!("eks-break-glass-bench-{}.pem", std::process::id()));
+        let path = std::env::temp_dir().join(format!("eks-break-glass-bench-{}.pem", std::process::id()));
         std::fs::write(&path, authority.pem())?;
         let simulation = Simulation::new(scenario.world_with(None));
-        Ok(Self {
-            server: Server::https(simulation, FREE_PORT, &authority).await?,
-            scenario,
-            authority: path,
-        })
+        Ok(Self { server: Server::https(simulation, FREE_PORT, &authority).await?, scenario, authority: path })
     }
 
     /// What clients need to find it.
     fn variables(&self) -> [(&'static str, String); 2] {
-        [
-            ("AWS_ENDPOINT_URL", self.server.url()),
-            ("AWS_CA_BUNDLE", self.authority.display().to_string()),
-        ]
+        [("AWS_ENDPOINT_URL", self.server.url()), ("AWS_CA_BUNDLE", self.authority.display().to_string())]
     }
 
     fn event(&self) -> serde_json::Value {
@@ -90,11 +82,8 @@ impl Drop for World {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = if arguments.instructions {
-        instructions::check(&arguments.function).await
-    } else {
-        measure(&arguments).await
-    };
+    let outcome =
+        if arguments.instructions { instructions::check(&arguments.function).await } else { measure(&arguments).await };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -122,19 +111,9 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         }
     }
     let _ = writeln!(io::stderr());
-    report::print(
-        &arguments.function,
-        &arguments.bare,
-        &ours,
-        &bare,
-        &boto3,
-        &cli,
-    )?;
+    report::print(&arguments.function, &arguments.bare, &ours, &bare, &boto3, &cli)?;
     if arguments.python.is_none() || arguments.aws.is_none() {
-        writeln!(
-            io::stdout(),
-            "\nleft out, for want of --python or --aws: boto3, the AWS CLI"
-        )?;
+        writeln!(io::stdout(), "\nleft out, for want of --python or --aws: boto3, the AWS CLI")?;
     }
     Ok(())
 }

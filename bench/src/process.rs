@@ -43,35 +43,28 @@ pub(crate) async fn article(aws: &Path) -> Result<Sample> {
     let world = World::start().await?;
     let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let watch = Instant::now();
-    let status =
-        tokio::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/article.sh"))
-            .arg(aws)
-            .arg(world.scenario.cluster)
-            .arg(world.scenario.principal)
-            .envs(world.variables())
-            .envs([
-                ("AWS_ACCESS_KEY_ID", "simulated"),
-                ("AWS_SECRET_ACCESS_KEY", "simulated"),
-                ("AWS_REGION", world.scenario.region),
-                ("AWS_DEFAULT_REGION", world.scenario.region),
-                ("AWS_CONFIG_FILE", "/dev/null"),
-                ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-            ])
-            .status()
-            .await?;
+    let status = tokio::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/article.sh"))
+        .arg(aws)
+        .arg(world.scenario.cluster)
+        .arg(world.scenario.principal)
+        .envs(world.variables())
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "simulated"),
+            ("AWS_SECRET_ACCESS_KEY", "simulated"),
+            ("AWS_REGION", world.scenario.region),
+            ("AWS_DEFAULT_REGION", world.scenario.region),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ])
+        .status()
+        .await?;
     if !status.success() {
         return Err("the article's commands failed".into());
     }
     let wall = watch.elapsed();
     let after = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let used = |usage: &nix::sys::resource::Usage| {
-        duration(usage.user_time()) + duration(usage.system_time())
-    };
-    Ok(Sample {
-        wall,
-        cpu: used(&after).saturating_sub(used(&before)),
-        peak: u64::try_from(after.max_rss())?,
-    })
+    let used = |usage: &nix::sys::resource::Usage| duration(usage.user_time()) + duration(usage.system_time());
+    Ok(Sample { wall, cpu: used(&after).saturating_sub(used(&before)), peak: u64::try_from(after.max_rss())? })
 }
 
 fn duration(time: TimeVal) -> Duration {

@@ -66,31 +66,11 @@ pub(crate) fn print(
     }
     writeln!(out, "\n| goal | wanted | reached |\n|---|---|---|")?;
     let goals = [
-        (
-            "first result, to the bare function's",
-            "at most 6",
-            ratio(ours.first, bare.first),
-        ),
-        (
-            "boto3's first result, to ours",
-            "at least 40",
-            ratio(boto3.first, ours.first),
-        ),
-        (
-            "the AWS CLI's commands, to our first result",
-            "at least 300",
-            ratio(cli.first, ours.first),
-        ),
-        (
-            "boto3's peak memory, to ours",
-            "at least 7",
-            quotient(boto3.peak, ours.peak),
-        ),
-        (
-            "size of the binary, in MB",
-            "below 6",
-            quotient(ours.size, Some(1_000_000)),
-        ),
+        ("first result, to the bare function's", "at most 6", ratio(ours.first, bare.first)),
+        ("boto3's first result, to ours", "at least 40", ratio(boto3.first, ours.first)),
+        ("the AWS CLI's commands, to our first result", "at least 300", ratio(cli.first, ours.first)),
+        ("boto3's peak memory, to ours", "at least 7", quotient(boto3.peak, ours.peak)),
+        ("size of the binary, in MB", "below 6", quotient(ours.size, Some(1_000_000))),
     ];
     for (goal, wanted, reached) in goals {
         let reached = reached.map_or("not measured".to_owned(), |reached| format!("{reached:.2}"));
@@ -116,18 +96,13 @@ fn ratio(of: Option<Duration>, to: Option<Duration>) -> Option<f64> {
     Some(of?.as_secs_f64() / to?.as_secs_f64())
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "sizes of files and processes are far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "sizes of files and processes are far below 2^52")]
 fn quotient(of: Option<u64>, to: Option<u64>) -> Option<f64> {
     Some(of? as f64 / to? as f64)
 }
 
 fn milliseconds(time: Option<Duration>) -> String {
-    time.map_or("-".to_owned(), |time| {
-        format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-    })
+    time.map_or("-".to_owned(), |time| format!("{:.2} ms", time.as_secs_f64() * 1000.0))
 }
 
 fn megabytes(bytes: Option<u64>) -> String {

@@ -21,9 +21,7 @@ pub fn can_do_everything(simulation: &Simulation, cluster: &str, principal: &str
     let access = simulation.world(|world| world.kubernetes_access(cluster, principal));
     let allowed = access.is_cluster_admin();
     let words = match access {
-        KubernetesAccess::Unauthorized => {
-            "error: You must be logged in to the server (Unauthorized)"
-        }
+        KubernetesAccess::Unauthorized => "error: You must be logged in to the server (Unauthorized)",
         KubernetesAccess::Mapped(_) if allowed => "yes",
         KubernetesAccess::Mapped(_) => "no",
     };

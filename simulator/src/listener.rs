@@ -21,10 +21,7 @@ const BODY_LIMIT: usize = 7 << 20;
 /// What stands behind a socket.
 pub(crate) trait Answer: Clone + Send + Sync + 'static {
     /// Answers one of many requests. None: the connection is closed without a word.
-    fn answer(
-        &self,
-        request: Request<Bytes>,
-    ) -> impl Future<Output = Option<Response<Bytes>>> + Send;
+    fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Option<Response<Bytes>>> + Send;
 }
 
 /// A listening socket and its connections. Dropping it closes them all.
@@ -36,16 +33,9 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds `address` (port 0: any free one) and gives every request to `door`, many at once.
-    pub(crate) async fn bind(
-        address: SocketAddr,
-        tls: Option<TlsAcceptor>,
-        door: impl Answer,
-    ) -> io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, door: impl Answer) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self {
-            address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, tls, door)),
-        })
+        Ok(Self { address: listener.local_addr()?, accepting: tokio::spawn(accept(listener, tls, door)) })
     }
 
     /// Where it listens, with the real port.
@@ -98,24 +88,18 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, door: impl Answer
                 Ok(request) => door.answer(request).await,
                 Err(status) => Some(status_only(status)),
             };
-            response
-                .map(|response| response.map(Full::new))
-                .ok_or(io::Error::from(io::ErrorKind::ConnectionReset))
+            response.map(|response| response.map(Full::new)).ok_or(io::Error::from(io::ErrorKind::ConnectionReset))
         }
     });
     // An error here is a client that went away, or an answer that was withheld on purpose.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn whole(request: Request<Incoming>) -> Result<Request<Bytes>, StatusCode> {
     let (head, body) = request.into_parts();
     match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Ok(Request::from_parts(head, body.to_bytes())),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(StatusCode::PAYLOAD_TOO_LARGE)
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::BAD_REQUEST),
     }
 }
@@ -130,9 +114,6 @@ fn status_only(status: StatusCode) -> Response<Bytes> {
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }

@@ -72,19 +72,8 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error + Send + Sync>> 
 }
 
 /// Tells a person what is there, and what to try.
-fn introduce(
-    scenario: Scenario,
-    simulation: &Simulation,
-    server: &Server,
-    ca: Option<&Path>,
-) -> io::Result<()> {
-    let Scenario {
-        name,
-        summary,
-        cluster,
-        principal,
-        region,
-    } = scenario;
+fn introduce(scenario: Scenario, simulation: &Simulation, server: &Server, ca: Option<&Path>) -> io::Result<()> {
+    let Scenario { name, summary, cluster, principal, region } = scenario;
     let url = server.url();
     let says = kubectl::can_do_everything(simulation, cluster, principal).words;
     let mut out = io::stdout().lock();
@@ -101,7 +90,8 @@ fn introduce(
 
 In another shell:
 
-  export AWS_ENDPOINT_URL={url} AWS_REGION={region}
+  export AWS_ENDPOINT_URL={url}
+  export AWS_REGION={region} AWS_DEFAULT_REGION={region}
   export AWS_ACCESS_KEY_ID=simulated AWS_SECRET_ACCESS_KEY=simulated",
         kubectl::COMMAND
     )?;
@@ -125,12 +115,7 @@ Ctrl-C ends it."
 }
 
 /// Tells a program that requests are answered: the file is there with all that it holds, or not at all.
-fn announce(
-    path: &Path,
-    scenario: Scenario,
-    server: &Server,
-    ca: Option<&Path>,
-) -> Result<(), String> {
+fn announce(path: &Path, scenario: Scenario, server: &Server, ca: Option<&Path>) -> Result<(), String> {
     let ready = json!({
         "url": server.url(),
         "scenario": scenario.name,
@@ -139,11 +124,9 @@ fn announce(
     });
     let unfinished = path.with_extension("unfinished");
     write(&unfinished, &format!("{ready}\n"))?;
-    std::fs::rename(&unfinished, path)
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    std::fs::rename(&unfinished, path).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
 }
 
 fn write(path: &Path, content: &str) -> Result<(), String> {
-    std::fs::write(path, content)
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    std::fs::write(path, content).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
 }

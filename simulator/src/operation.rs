@@ -6,92 +6,28 @@ use serde_json::{Map, Value, json};
 
 /// A call, as the wire brought it.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "each is documented in AWS's API reference under its name"
-)]
+#[expect(missing_docs, reason = "each is documented in AWS's API reference under its name")]
 pub enum Operation {
     GetCallerIdentity,
-    AssumeRole {
-        role_arn: String,
-        session_name: String,
-        external_id: Option<String>,
-    },
-    GetRole {
-        name: String,
-    },
-    GetUser {
-        name: String,
-    },
-    DescribeCluster {
-        name: String,
-    },
-    UpdateClusterConfig {
-        name: String,
-        config: Map<String, Value>,
-        token: Option<String>,
-    },
-    DescribeUpdate {
-        name: String,
-        id: String,
-    },
-    ListUpdates {
-        name: String,
-    },
-    ListAccessPolicies {
-        page: Page,
-    },
-    ListAccessEntries {
-        cluster: String,
-        policy: Option<String>,
-        page: Page,
-    },
-    CreateAccessEntry {
-        cluster: String,
-        entry: NewEntry,
-        token: Option<String>,
-    },
-    DescribeAccessEntry {
-        cluster: String,
-        principal: String,
-    },
-    UpdateAccessEntry {
-        cluster: String,
-        principal: String,
-        username: Option<String>,
-        groups: Option<Vec<String>>,
-    },
-    DeleteAccessEntry {
-        cluster: String,
-        principal: String,
-    },
-    AssociateAccessPolicy {
-        cluster: String,
-        principal: String,
-        policy: String,
-        scope: Scope,
-    },
-    DisassociateAccessPolicy {
-        cluster: String,
-        principal: String,
-        policy: String,
-    },
-    ListAssociatedAccessPolicies {
-        cluster: String,
-        principal: String,
-        page: Page,
-    },
-    TagResource {
-        arn: String,
-        tags: BTreeMap<String, String>,
-    },
-    UntagResource {
-        arn: String,
-        keys: Vec<String>,
-    },
-    ListTagsForResource {
-        arn: String,
-    },
+    AssumeRole { role_arn: String, session_name: String, external_id: Option<String> },
+    GetRole { name: String },
+    GetUser { name: String },
+    DescribeCluster { name: String },
+    UpdateClusterConfig { name: String, config: Map<String, Value>, token: Option<String> },
+    DescribeUpdate { name: String, id: String },
+    ListUpdates { name: String },
+    ListAccessPolicies { page: Page },
+    ListAccessEntries { cluster: String, policy: Option<String>, page: Page },
+    CreateAccessEntry { cluster: String, entry: NewEntry, token: Option<String> },
+    DescribeAccessEntry { cluster: String, principal: String },
+    UpdateAccessEntry { cluster: String, principal: String, username: Option<String>, groups: Option<Vec<String>> },
+    DeleteAccessEntry { cluster: String, principal: String },
+    AssociateAccessPolicy { cluster: String, principal: String, policy: String, scope: Scope },
+    DisassociateAccessPolicy { cluster: String, principal: String, policy: String },
+    ListAssociatedAccessPolicies { cluster: String, principal: String, page: Page },
+    TagResource { arn: String, tags: BTreeMap<String, String> },
+    UntagResource { arn: String, keys: Vec<String> },
+    ListTagsForResource { arn: String },
 }
 
 /// What an access entry is to be made with.
@@ -122,19 +58,13 @@ impl Scope {
     /// The whole cluster.
     #[must_use]
     pub fn cluster() -> Self {
-        Self {
-            kind: "cluster".to_owned(),
-            namespaces: Vec::new(),
-        }
+        Self { kind: "cluster".to_owned(), namespaces: Vec::new() }
     }
 
     /// Some namespaces.
     #[must_use]
     pub fn namespaces(names: &[&str]) -> Self {
-        Self {
-            kind: "namespace".to_owned(),
-            namespaces: names.iter().map(|&name| name.to_owned()).collect(),
-        }
+        Self { kind: "namespace".to_owned(), namespaces: names.iter().map(|&name| name.to_owned()).collect() }
     }
 
     /// As the API shows it.
@@ -195,10 +125,7 @@ impl Operation {
     #[must_use]
     pub fn reads(&self) -> bool {
         let name = self.name();
-        name.starts_with("Get")
-            || name.starts_with("Describe")
-            || name.starts_with("List")
-            || name == "AssumeRole"
+        name.starts_with("Get") || name.starts_with("Describe") || name.starts_with("List") || name == "AssumeRole"
     }
 }
 
@@ -224,11 +151,7 @@ pub struct ApiError {
 
 impl ApiError {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
+        Self { status, code, message: message.into() }
     }
 
     pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
@@ -256,11 +179,7 @@ impl ApiError {
     }
 
     pub(crate) fn access_denied(service: &str, message: impl Into<String>) -> Self {
-        let code = if service == "eks" {
-            "AccessDeniedException"
-        } else {
-            "AccessDenied"
-        };
+        let code = if service == "eks" { "AccessDeniedException" } else { "AccessDenied" };
         Self::new(403, code, message)
     }
 
@@ -273,19 +192,11 @@ impl ApiError {
     }
 
     pub(crate) fn server(status: u16) -> Self {
-        let code = if status == 503 {
-            "ServiceUnavailableException"
-        } else {
-            "ServerException"
-        };
+        let code = if status == 503 { "ServiceUnavailableException" } else { "ServerException" };
         Self::new(status, code, "An internal error occurred; try again.")
     }
 
     pub(crate) fn unknown_operation() -> Self {
-        Self::new(
-            404,
-            "UnknownOperationException",
-            "The requested operation is not recognized by the service.",
-        )
+        Self::new(404, "UnknownOperationException", "The requested operation is not recognized by the service.")
     }
 }

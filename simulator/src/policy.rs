@@ -114,9 +114,7 @@ impl Policy {
         Self {
             statement: OneOrMany::One(Statement {
                 effect: Effect::Allow,
-                action: Some(OneOrMany::Many(
-                    actions.iter().map(|&action| action.to_owned()).collect(),
-                )),
+                action: Some(OneOrMany::Many(actions.iter().map(|&action| action.to_owned()).collect())),
                 not_action: None,
                 resource: Some(OneOrMany::One("*".to_owned())),
                 not_resource: None,
@@ -131,12 +129,7 @@ impl Policy {
         let mut statements = self.statement.as_slice().to_vec();
         statements.push(Statement {
             effect: Effect::Deny,
-            ..Self::allowing(actions)
-                .statement
-                .as_slice()
-                .first()
-                .cloned()
-                .unwrap_or_else(Statement::nothing)
+            ..Self::allowing(actions).statement.as_slice().first().cloned().unwrap_or_else(Statement::nothing)
         });
         self.statement = OneOrMany::Many(statements);
         self
@@ -175,13 +168,10 @@ impl Statement {
         let action = question.action.to_lowercase();
         let any = |patterns: &Option<OneOrMany<String>>, text: &str, fold: bool| {
             patterns.as_ref().map(|patterns| {
-                patterns.as_slice().iter().any(|pattern| {
-                    if fold {
-                        matches(&pattern.to_lowercase(), text)
-                    } else {
-                        matches(pattern, text)
-                    }
-                })
+                patterns
+                    .as_slice()
+                    .iter()
+                    .any(|pattern| if fold { matches(&pattern.to_lowercase(), text) } else { matches(pattern, text) })
             })
         };
         let acts = any(&self.action, &action, true).unwrap_or(false)
@@ -199,17 +189,14 @@ impl Statement {
 }
 
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Whether one condition is met.
 fn condition(operator: &str, actual: Option<&Vec<String>>, wanted: &[String]) -> bool {
     let (quantifier, operator) = operator.split_once(':').unwrap_or(("", operator));
-    let (operator, if_exists) = operator
-        .strip_suffix("IfExists")
-        .map_or((operator, false), |operator| (operator, true));
+    let (operator, if_exists) =
+        operator.strip_suffix("IfExists").map_or((operator, false), |operator| (operator, true));
     if operator == "Null" {
         let absent = actual.is_none_or(Vec::is_empty);
         return wanted.iter().any(|wanted| wanted == "true") == absent;
@@ -246,11 +233,7 @@ fn condition(operator: &str, actual: Option<&Vec<String>>, wanted: &[String]) ->
 fn arn_matches(pattern: &str, arn: &str) -> bool {
     let patterns: Vec<_> = pattern.splitn(6, ':').collect();
     let fields: Vec<_> = arn.splitn(6, ':').collect();
-    patterns.len() == fields.len()
-        && patterns
-            .iter()
-            .zip(fields)
-            .all(|(pattern, field)| matches(pattern, field))
+    patterns.len() == fields.len() && patterns.iter().zip(fields).all(|(pattern, field)| matches(pattern, field))
 }
 
 /// `*` is any run of characters, `?` is one.
@@ -259,13 +242,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     match (patterns.next(), texts.next()) {
         (None, None) => true,
         (Some('*'), None) => matches(patterns.as_str(), text),
-        (Some('*'), Some(_)) => {
-            matches(patterns.as_str(), text) || matches(pattern, texts.as_str())
-        }
+        (Some('*'), Some(_)) => matches(patterns.as_str(), text) || matches(pattern, texts.as_str()),
         (Some('?'), Some(_)) => matches(patterns.as_str(), texts.as_str()),
-        (Some(wanted), Some(character)) if wanted == character => {
-            matches(patterns.as_str(), texts.as_str())
-        }
+        (Some(wanted), Some(character)) if wanted == character => matches(patterns.as_str(), texts.as_str()),
         _ => false,
     }
 }

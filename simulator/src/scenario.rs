@@ -62,12 +62,7 @@ impl Scenario {
     };
 
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::SSO_ROLE_REPLACED,
-        Self::API_MODE,
-        Self::STALE_ENTRY,
-        Self::ARTICLE_PERMISSIONS,
-    ];
+    pub const ALL: [Self; 4] = [Self::SSO_ROLE_REPLACED, Self::API_MODE, Self::STALE_ENTRY, Self::ARTICLE_PERMISSIONS];
 
     /// The one of that name.
     #[must_use]
@@ -84,15 +79,10 @@ impl Scenario {
     /// The same, with a change of authentication mode that takes so long.
     #[must_use]
     pub fn world_with(self, mode_change: Option<Duration>) -> World {
-        let mode = if matches!(self, Self::API_MODE | Self::STALE_ENTRY) {
-            Mode::ApiAndConfigMap
-        } else {
-            Mode::ConfigMap
-        };
-        let mut cluster = Cluster::new(CLUSTER, mode).with_mode_change(ModeChange {
-            takes: mode_change.unwrap_or(MODE_CHANGE),
-            ..ModeChange::default()
-        });
+        let mode =
+            if matches!(self, Self::API_MODE | Self::STALE_ENTRY) { Mode::ApiAndConfigMap } else { Mode::ConfigMap };
+        let mut cluster = Cluster::new(CLUSTER, mode)
+            .with_mode_change(ModeChange { takes: mode_change.unwrap_or(MODE_CHANGE), ..ModeChange::default() });
         cluster.aws_auth.push(OLD_SSO_ROLE.to_owned());
         let world = World::new()
             .with_cluster(cluster)
@@ -101,10 +91,9 @@ impl Scenario {
             .with_principal(Principal::new(ADMIN_ROLE));
         match self {
             Self::STALE_ENTRY => {
-                let entry = Entry::new(ADMIN_ROLE).with_group("deployers").with_policy(
-                    "AmazonEKSClusterAdminPolicy",
-                    crate::operation::Scope::cluster(),
-                );
+                let entry = Entry::new(ADMIN_ROLE)
+                    .with_group("deployers")
+                    .with_policy("AmazonEKSClusterAdminPolicy", crate::operation::Scope::cluster());
                 world
                     .with_principal(Principal::new(ADMIN_ROLE).recreated_at(World::START))
                     .with_entry(CLUSTER, entry.made_for_id("AROAEXAMPLEEARLIERROLE"))

@@ -47,19 +47,11 @@ impl Server {
     ///
     /// # Errors
     /// Where the address can't be bound.
-    pub async fn https(
-        simulation: Simulation,
-        address: SocketAddr,
-        authority: &TestAuthority,
-    ) -> io::Result<Self> {
+    pub async fn https(simulation: Simulation, address: SocketAddr, authority: &TestAuthority) -> io::Result<Self> {
         Self::start(simulation, address, Some(authority)).await
     }
 
-    async fn start(
-        simulation: Simulation,
-        address: SocketAddr,
-        authority: Option<&TestAuthority>,
-    ) -> io::Result<Self> {
+    async fn start(simulation: Simulation, address: SocketAddr, authority: Option<&TestAuthority>) -> io::Result<Self> {
         let tls = authority.map(TestAuthority::acceptor);
         Ok(Self {
             listener: Listener::bind(address, tls, Door::to(simulation)).await?,
@@ -96,10 +88,7 @@ struct Door {
 impl Door {
     fn to(simulation: Simulation) -> Self {
         let initial = simulation.world(|world| world.clone());
-        Self {
-            simulation,
-            initial: Arc::new(initial),
-        }
+        Self { simulation, initial: Arc::new(initial) }
     }
 }
 

@@ -37,9 +37,7 @@ impl Call {
     #[must_use]
     pub fn changes(&self) -> bool {
         let reads = ["Get", "Describe", "List", "Assume"];
-        !reads
-            .iter()
-            .any(|prefix| self.operation.starts_with(prefix))
+        !reads.iter().any(|prefix| self.operation.starts_with(prefix))
     }
 }
 
@@ -62,17 +60,8 @@ impl Simulation {
     /// A world whose time begins with the first look at it.
     #[must_use]
     pub fn new(world: World) -> Self {
-        let state = State {
-            begins: world.now(),
-            world,
-            faults: Vec::new(),
-            calls: Vec::new(),
-        };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-            started: Arc::default(),
-            latency: Duration::ZERO,
-        }
+        let state = State { begins: world.now(), world, faults: Vec::new(), calls: Vec::new() };
+        Self { state: Arc::new(Mutex::new(state)), started: Arc::default(), latency: Duration::ZERO }
     }
 
     /// Every call takes that long.
@@ -108,20 +97,15 @@ impl Simulation {
     /// # Errors
     /// If the connection is made to break.
     pub async fn serve(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Reset> {
-        tokio::time::sleep(self.latency / 2).await;
+        pass(self.latency / 2).await;
         let (answer, delay) = self.answer(&request);
-        tokio::time::sleep(self.latency / 2 + delay).await;
+        pass(self.latency / 2 + delay).await;
         answer
     }
 
     fn answer(&self, request: &Request<Bytes>) -> (Result<Response<Bytes>, Reset>, Duration) {
         let mut state = self.state();
-        let Incoming {
-            service,
-            region,
-            access_key_id,
-            operation,
-        } = match wire::read(request) {
+        let Incoming { service, region, access_key_id, operation } = match wire::read(request) {
             Ok(incoming) => incoming,
             Err((service, error)) => return (Ok(wire::refuse(service, &error)), Duration::ZERO),
         };
@@ -143,10 +127,7 @@ impl Simulation {
             Some(Kind::ResetBeforeEffect) => None,
             _ => Some(state.world.call(&caller, &region, &operation)),
         };
-        let lost = matches!(
-            struck,
-            Some(Kind::ResetBeforeEffect | Kind::ResetAfterEffect)
-        );
+        let lost = matches!(struck, Some(Kind::ResetBeforeEffect | Kind::ResetAfterEffect));
         state.calls.push(Call {
             at: state.world.now(),
             service,
@@ -175,15 +156,18 @@ impl Simulation {
 
     fn state(&self) -> MutexGuard<'_, State> {
         let now = Instant::now();
-        let started = *self
-            .started
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(now);
+        let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = after(state.begins, now.duration_since(started));
         state.world.advance_to(now);
         state
+    }
+}
+
+/// No time at all is no sleep, which would take a millisecond.
+async fn pass(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
     }
 }
 

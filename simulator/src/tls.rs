@@ -4,8 +4,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -37,10 +37,7 @@ impl TestAuthority {
             .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
-        Ok(Self {
-            pem: authority.pem(),
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-        })
+        Ok(Self { pem: authority.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
     /// The authority's certificate in PEM: the content of the file that `AWS_CA_BUNDLE` or
@@ -57,17 +54,13 @@ impl TestAuthority {
 
 impl std::fmt::Debug for TestAuthority {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("TestAuthority")
-            .finish_non_exhaustive()
+        formatter.debug_struct("TestAuthority").finish_non_exhaustive()
     }
 }
 
 fn authority() -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "EKS simulator test authority");
+    params.distinguished_name.push(DnType::CommonName, "EKS simulator test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
@@ -76,9 +69,7 @@ fn authority() -> Result<CertificateParams, rcgen::Error> {
 fn server() -> Result<CertificateParams, rcgen::Error> {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut params = CertificateParams::new(names)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "EKS simulator");
+    params.distinguished_name.push(DnType::CommonName, "EKS simulator");
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

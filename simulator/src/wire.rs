@@ -40,9 +40,7 @@ pub fn read(request: &Request<Bytes>) -> Result<Incoming, (&'static str, ApiErro
         eks::read(request, &query)
     } else {
         let mut form = query;
-        form.extend(pairs(
-            std::str::from_utf8(request.body()).unwrap_or_default(),
-        ));
+        form.extend(pairs(std::str::from_utf8(request.body()).unwrap_or_default()));
         read_query(service, &form)
     };
     Ok(Incoming {
@@ -61,17 +59,9 @@ struct CredentialScope {
 
 /// `Credential=KEY/DATE/REGION/SERVICE/aws4_request`, in the header, or in the query of a presigned URL.
 fn scope(request: &Request<Bytes>, query: &BTreeMap<String, String>) -> Option<CredentialScope> {
-    let header = request
-        .headers()
-        .get(http::header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let header = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credential = match header {
-        Some(header) => header
-            .split_once("Credential=")?
-            .1
-            .split([',', ' '])
-            .next()?
-            .to_owned(),
+        Some(header) => header.split_once("Credential=")?.1.split([',', ' ']).next()?.to_owned(),
         None => query.get("X-Amz-Credential")?.clone(),
     };
     let mut parts = credential.split('/');
@@ -99,12 +89,8 @@ fn read_query(service: &str, form: &BTreeMap<String, String>) -> Result<Operatio
             session_name: field("RoleSessionName"),
             external_id: form.get("ExternalId").cloned(),
         }),
-        ("iam", "GetRole") => Ok(Operation::GetRole {
-            name: field("RoleName"),
-        }),
-        ("iam", "GetUser") => Ok(Operation::GetUser {
-            name: field("UserName"),
-        }),
+        ("iam", "GetRole") => Ok(Operation::GetRole { name: field("RoleName") }),
+        ("iam", "GetUser") => Ok(Operation::GetUser { name: field("UserName") }),
         _ => Err(ApiError::unknown_operation()),
     }
 }
@@ -146,18 +132,9 @@ pub fn write(operation: &Operation, answer: &Answer) -> Response<Bytes> {
 pub fn refuse(service: &str, error: &ApiError) -> Response<Bytes> {
     if service == "eks" {
         let body = serde_json::json!({ "message": error.message });
-        return response(
-            error.status,
-            "application/json",
-            Some(error.code),
-            body.to_string(),
-        );
+        return response(error.status, "application/json", Some(error.code), body.to_string());
     }
-    let kind = if error.status < 500 {
-        "Sender"
-    } else {
-        "Receiver"
-    };
+    let kind = if error.status < 500 { "Sender" } else { "Receiver" };
     let body = format!(
         "<ErrorResponse xmlns=\"{}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{REQUEST_ID}</RequestId></ErrorResponse>",
         namespace(service),
@@ -170,29 +147,15 @@ pub fn refuse(service: &str, error: &ApiError) -> Response<Bytes> {
 /// A response that nobody can read, as a captive portal gives it.
 #[must_use]
 pub fn garbage() -> Response<Bytes> {
-    response(
-        200,
-        "text/html",
-        None,
-        "<html><body>Sign in to continue".to_owned(),
-    )
+    response(200, "text/html", None, "<html><body>Sign in to continue".to_owned())
 }
 
-fn response(
-    status: u16,
-    content_type: &'static str,
-    error: Option<&'static str>,
-    body: String,
-) -> Response<Bytes> {
+fn response(status: u16, content_type: &'static str, error: Option<&'static str>, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() =
-        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert("content-type", http::HeaderValue::from_static(content_type));
-    headers.insert(
-        "x-amzn-requestid",
-        http::HeaderValue::from_static(REQUEST_ID),
-    );
+    headers.insert("x-amzn-requestid", http::HeaderValue::from_static(REQUEST_ID));
     if let Some(code) = error {
         headers.insert("x-amzn-errortype", http::HeaderValue::from_static(code));
     }
@@ -208,7 +171,5 @@ fn namespace(service: &str) -> &'static str {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

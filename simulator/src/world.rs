@@ -155,11 +155,7 @@ impl World {
     #[must_use]
     pub fn with_cluster(mut self, mut cluster: Cluster) -> Self {
         cluster.settle(self.now);
-        let key = (
-            cluster.account.clone(),
-            cluster.region.clone(),
-            cluster.name.clone(),
-        );
+        let key = (cluster.account.clone(), cluster.region.clone(), cluster.name.clone());
         self.clusters.insert(key, cluster);
         self
     }
@@ -174,10 +170,7 @@ impl World {
     /// An entry on a cluster of the home account and region, made for the principal as it is now.
     #[must_use]
     pub fn with_entry(mut self, cluster: &str, mut entry: Entry) -> Self {
-        let principal_id = self
-            .principals
-            .get(&entry.principal)
-            .and_then(|principal| principal.id_at(self.now));
+        let principal_id = self.principals.get(&entry.principal).and_then(|principal| principal.id_at(self.now));
         self.ids += 1;
         let id = self.ids;
         if let Some(cluster) = self.cluster_mut(cluster) {
@@ -190,14 +183,12 @@ impl World {
     /// A cluster of the home account and region.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
-        self.clusters
-            .get(&(ACCOUNT.to_owned(), REGION.to_owned(), name.to_owned()))
+        self.clusters.get(&(ACCOUNT.to_owned(), REGION.to_owned(), name.to_owned()))
     }
 
     /// A cluster of the home account and region, to be changed.
     pub fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
-        self.clusters
-            .get_mut(&(ACCOUNT.to_owned(), REGION.to_owned(), name.to_owned()))
+        self.clusters.get_mut(&(ACCOUNT.to_owned(), REGION.to_owned(), name.to_owned()))
     }
 
     /// A role or user, to be changed.
@@ -208,9 +199,7 @@ impl World {
     /// What there is to compare before and after: the mode, and the entries with all that they hold.
     #[must_use]
     pub fn snapshot(&self, cluster: &str) -> BTreeMap<String, EntrySnapshot> {
-        self.cluster(cluster)
-            .map(Cluster::snapshot)
-            .unwrap_or_default()
+        self.cluster(cluster).map(Cluster::snapshot).unwrap_or_default()
     }
 
     /// Lets time pass; it never goes back.
@@ -225,21 +214,14 @@ impl World {
     /// Who an access key belongs to.
     #[must_use]
     pub fn caller(&self, access_key_id: &str) -> &Caller {
-        self.callers
-            .get(access_key_id)
-            .unwrap_or(&self.default_caller)
+        self.callers.get(access_key_id).unwrap_or(&self.default_caller)
     }
 
     /// Carries out a call.
     ///
     /// # Errors
     /// What AWS would answer.
-    pub fn call(
-        &mut self,
-        caller: &Caller,
-        region: &str,
-        operation: &Operation,
-    ) -> Result<Answer, ApiError> {
+    pub fn call(&mut self, caller: &Caller, region: &str, operation: &Operation) -> Result<Answer, ApiError> {
         entry::check_shape(operation)?;
         self.authorize(caller, region, operation)?;
         match operation {
@@ -247,11 +229,9 @@ impl World {
                 "<UserId>{}</UserId><Account>{}</Account><Arn>{}</Arn>",
                 caller.user_id, caller.account, caller.arn
             ))),
-            Operation::AssumeRole {
-                role_arn,
-                session_name,
-                external_id,
-            } => self.assume_role(caller, role_arn, session_name, external_id.as_deref()),
+            Operation::AssumeRole { role_arn, session_name, external_id } => {
+                self.assume_role(caller, role_arn, session_name, external_id.as_deref())
+            }
             Operation::GetRole { name } => self.get_principal(&caller.account, "role", name),
             Operation::GetUser { name } => self.get_principal(&caller.account, "user", name),
             Operation::ListAccessPolicies { page } => entry::list_policies(page),
@@ -259,12 +239,7 @@ impl World {
         }
     }
 
-    fn call_cluster(
-        &mut self,
-        caller: &Caller,
-        region: &str,
-        operation: &Operation,
-    ) -> Result<Answer, ApiError> {
+    fn call_cluster(&mut self, caller: &Caller, region: &str, operation: &Operation) -> Result<Answer, ApiError> {
         self.ids += 1;
         let context = entry::Context {
             now: self.now,
@@ -280,12 +255,10 @@ impl World {
             .get_mut(&key)
             .ok_or_else(|| ApiError::not_found(format!("No cluster found for name: {name}.")))?;
         match operation {
-            Operation::DescribeCluster { .. } => {
-                Ok(Answer::Json(json!({ "cluster": cluster.json() })))
+            Operation::DescribeCluster { .. } => Ok(Answer::Json(json!({ "cluster": cluster.json() }))),
+            Operation::UpdateClusterConfig { config, token, .. } => {
+                cluster.update_config(config, token.as_deref(), &context).map(Answer::Json)
             }
-            Operation::UpdateClusterConfig { config, token, .. } => cluster
-                .update_config(config, token.as_deref(), &context)
-                .map(Answer::Json),
             Operation::DescribeUpdate { id, .. } => cluster.describe_update(id).map(Answer::Json),
             Operation::ListUpdates { .. } => Ok(Answer::Json(cluster.list_updates())),
             operation => {
@@ -304,18 +277,12 @@ impl World {
     ) -> Result<Answer, ApiError> {
         let trusted = self.assumable.get(role_arn).filter(|role| {
             role.trusted_account == caller.account
-                && role
-                    .external_id
-                    .as_deref()
-                    .is_none_or(|wanted| Some(wanted) == external_id)
+                && role.external_id.as_deref().is_none_or(|wanted| Some(wanted) == external_id)
         });
         let Some(role) = trusted else {
             return Err(ApiError::access_denied(
                 "sts",
-                format!(
-                    "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
-                    caller.arn
-                ),
+                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn),
             ));
         };
         let account = role_arn.split(':').nth(4).unwrap_or_default().to_owned();
@@ -330,10 +297,7 @@ impl World {
         self.ids += 1;
         let key = format!("ASIASIMULATED{:07}", self.ids);
         self.callers.insert(key.clone(), assumed);
-        let expires = self
-            .now
-            .saturating_add(jiff::SignedDuration::from_hours(1))
-            .unwrap_or(self.now);
+        let expires = self.now.saturating_add(jiff::SignedDuration::from_hours(1)).unwrap_or(self.now);
         Ok(Answer::Xml(format!(
             "<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>simulated</SecretAccessKey><SessionToken>simulated</SessionToken><Expiration>{expires}</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>AROAEXAMPLEASSUMED000:{session}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>"
         )))
@@ -342,10 +306,7 @@ impl World {
 
 /// A moment on the wire: seconds since the epoch, with a fraction.
 pub(crate) fn epoch(time: Timestamp) -> Value {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds since 1970 are far below 2^52"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^52")]
     let seconds = time.as_millisecond() as f64 / 1000.0;
     json!(seconds)
 }

@@ -49,9 +49,7 @@ async fn a_process_that_ends_without_an_answer_has_exited() -> TestResult {
 async fn a_function_that_misses_its_deadline_is_killed() -> TestResult {
     let mut function = start("hang").await?;
     assert!(function.ready().await?);
-    let outcome = function
-        .invoke(&json!({}), Duration::from_millis(1))
-        .await?;
+    let outcome = function.invoke(&json!({}), Duration::from_millis(1)).await?;
     assert_eq!(outcome, Outcome::TimedOut);
     assert_eq!(function.pid(), None);
     Ok(())
@@ -70,16 +68,8 @@ async fn the_function_sees_nothing_of_our_environment_but_what_lambda_sets() -> 
     let Outcome::Response(seen) = outcome else {
         return Err(format!("{outcome:?}").into());
     };
-    assert!(
-        seen.get("PATH").is_none() && seen.get("HOME").is_none(),
-        "{seen}"
-    );
-    for name in [
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_REGION",
-        "AWS_ACCESS_KEY_ID",
-    ] {
+    assert!(seen.get("PATH").is_none() && seen.get("HOME").is_none(), "{seen}");
+    for name in ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID"] {
         assert!(seen.get(name).is_some(), "{name} is missing");
     }
     Ok(())
@@ -141,8 +131,7 @@ fn as_a_function() -> TestResult {
                 std::thread::park();
             },
             "error" => {
-                let body =
-                    json!({ "errorType": "ClusterNotFound", "errorMessage": "no cluster `x`" });
+                let body = json!({ "errorType": "ClusterNotFound", "errorMessage": "no cluster `x`" });
                 ("error", body)
             }
             "wrong-id" => {
@@ -182,17 +171,10 @@ fn exchange(api: &str, method: &str, path: &str, body: &str) -> Result<Reply, Bo
         body.len()
     )?;
     let mut stream = BufReader::new(stream);
-    let mut reply = Reply {
-        status: 0,
-        request_id: String::new(),
-        body: String::new(),
-    };
+    let mut reply = Reply { status: 0, request_id: String::new(), body: String::new() };
     let mut line = String::new();
     while stream.read_line(&mut line)? > 2 {
-        if let Some(status) = line
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3))
-        {
+        if let Some(status) = line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)) {
             reply.status = status.parse()?;
         }
         if let Some(id) = line.strip_prefix("lambda-runtime-aws-request-id: ") {
@@ -218,8 +200,5 @@ async fn start(behaviour: &str) -> std::io::Result<Environment> {
 }
 
 fn error(error_type: &str, error_message: &str) -> Outcome {
-    Outcome::Error {
-        error_type: error_type.to_owned(),
-        error_message: error_message.to_owned(),
-    }
+    Outcome::Error { error_type: error_type.to_owned(), error_message: error_message.to_owned() }
 }

@@ -70,19 +70,13 @@ async fn a_connection_serves_one_request_after_another() -> TestResult {
 async fn a_body_beyond_every_limit_is_refused() -> TestResult {
     let server = Server::http(simulation(), FREE_PORT).await?;
     let body = " ".repeat(8 << 20);
-    let reply = ask(
-        &server,
-        "POST /clusters/prod/access-entries HTTP/1.1",
-        &body,
-    )
-    .await?;
+    let reply = ask(&server, "POST /clusters/prod/access-entries HTTP/1.1", &body).await?;
     assert_eq!(reply.status, 413);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_reset_closes_the_connection_without_an_answer_and_the_next_call_is_answered()
--> TestResult {
+async fn a_reset_closes_the_connection_without_an_answer_and_the_next_call_is_answered() -> TestResult {
     let server = Server::http(simulation(), FREE_PORT).await?;
     let fault = json!({ "operation": "DescribeCluster", "kind": "resetBeforeEffect" });
     let put_in = "POST /_simulator/faults HTTP/1.1";
@@ -97,22 +91,10 @@ async fn a_fault_that_nobody_knows_is_refused_with_those_that_there_are() -> Tes
     let server = Server::http(simulation(), FREE_PORT).await?;
     let put_in = "POST /_simulator/faults HTTP/1.1";
     for (fault, named) in [
-        (
-            r#"{"operation":"DescribeClutser","kind":"throttled"}"#,
-            "DescribeCluster",
-        ),
-        (
-            r#"{"operation":"DescribeCluster","kind":"flood"}"#,
-            "throttled",
-        ),
-        (
-            r#"{"operation":"DescribeCluster","kind":"slow"}"#,
-            "seconds",
-        ),
-        (
-            r#"{"operation":"DescribeCluster","kind":"denied","tims":2}"#,
-            "times",
-        ),
+        (r#"{"operation":"DescribeClutser","kind":"throttled"}"#, "DescribeCluster"),
+        (r#"{"operation":"DescribeCluster","kind":"flood"}"#, "throttled"),
+        (r#"{"operation":"DescribeCluster","kind":"slow"}"#, "seconds"),
+        (r#"{"operation":"DescribeCluster","kind":"denied","tims":2}"#, "times"),
     ] {
         let reply = ask(&server, put_in, fault).await?;
         assert_eq!(reply.status, 400, "{fault}");
@@ -127,10 +109,7 @@ async fn every_operation_that_can_go_wrong_is_one_that_the_simulator_knows() -> 
     let fault = json!({ "operation": "", "kind": "throttled" });
     let put_in = "POST /_simulator/faults HTTP/1.1";
     let refusal = ask(&server, put_in, &fault.to_string()).await?.json;
-    let message = refusal
-        .pointer("/message")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let message = refusal.pointer("/message").and_then(Value::as_str).unwrap_or_default();
     let names = message.split_once("one of ").ok_or(message.to_owned())?.1;
     let source = include_str!("../src/operation.rs");
     for name in names.split(", ") {
@@ -165,13 +144,7 @@ async fn access_and_snapshot_follow_what_is_done_and_a_reset_takes_it_back() -> 
     let snapshot = "GET /_simulator/snapshot?cluster=prod HTTP/1.1";
     let seen = ask(&server, snapshot, "").await?;
     assert_eq!(seen.at("/authenticationMode"), "API_AND_CONFIG_MAP");
-    assert_eq!(
-        seen.at(&format!(
-            "/accessEntries/{}/type",
-            principal.replace('/', "~1")
-        )),
-        "STANDARD"
-    );
+    assert_eq!(seen.at(&format!("/accessEntries/{}/type", principal.replace('/', "~1"))), "STANDARD");
 
     ask(&server, "POST /_simulator/reset HTTP/1.1", "").await?;
     assert_eq!(ask(&server, &look, "").await?.at("/output"), locked_out);
@@ -207,42 +180,24 @@ fn simulation() -> Simulation {
 }
 
 async fn ask(server: &Server, request_line: &str, body: &str) -> Result<Reply, Failure> {
-    exchange(
-        TcpStream::connect(server.address()).await?,
-        request_line,
-        body,
-    )
-    .await
+    exchange(TcpStream::connect(server.address()).await?, request_line, body).await
 }
 
 /// Sends one request and reads until the connection is closed. [`NO_ANSWER`]: it was closed without one.
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite,
-    request_line: &str,
-    body: &str,
-) -> Result<Reply, Failure> {
+async fn exchange(stream: impl AsyncRead + AsyncWrite, request_line: &str, body: &str) -> Result<Reply, Failure> {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let request = format!(
-        "{request_line}\r\n{SIGNED}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request =
+        format!("{request_line}\r\n{SIGNED}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let mut reply = Vec::new();
     // A server that refuses a body does not read it to its end.
-    let (_, read) = tokio::join!(
-        writer.write_all(request.as_bytes()),
-        reader.read_to_end(&mut reply)
-    );
+    let (_, read) = tokio::join!(writer.write_all(request.as_bytes()), reader.read_to_end(&mut reply));
     let reply = match read {
         Err(_) if reply.is_empty() => String::new(),
         _ => String::from_utf8(reply)?,
     };
     // On a connection that was used before, the end of the previous answer comes first.
-    let last = reply
-        .rfind("HTTP/1.1 ")
-        .and_then(|start| reply.get(start..));
-    let (head, body) = last
-        .and_then(|reply| reply.split_once("\r\n\r\n"))
-        .unwrap_or_default();
+    let last = reply.rfind("HTTP/1.1 ").and_then(|start| reply.get(start..));
+    let (head, body) = last.and_then(|reply| reply.split_once("\r\n\r\n")).unwrap_or_default();
     Ok(Reply {
         status: head.get(9..12).map_or(Ok(NO_ANSWER), str::parse)?,
         json: serde_json::from_str(body).unwrap_or_default(),
@@ -260,7 +215,5 @@ async fn connect_tls(
         .with_no_client_auth();
     let stream = TcpStream::connect(server.address()).await?;
     let connector = TlsConnector::from(Arc::new(config));
-    Ok(connector
-        .connect(ServerName::try_from(name)?, stream)
-        .await?)
+    Ok(connector.connect(ServerName::try_from(name)?, stream).await?)
 }

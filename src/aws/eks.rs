@@ -8,9 +8,7 @@ use jiff::Timestamp;
 
 use super::{ApiError, Aws, Kind, Operation};
 use crate::arn::PrincipalArn;
-use crate::observation::{
-    AccessEntry, AccessPolicy, AuthenticationMode, Cluster, ClusterKind, EntryState,
-};
+use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Cluster, ClusterKind, EntryState};
 use crate::scope::AccessScope;
 
 /// What an access entry is made with. Its type is always `STANDARD`.
@@ -52,19 +50,11 @@ impl Aws {
     pub async fn cluster(&self, name: &str) -> Result<Cluster, ApiError> {
         let operation = Operation::DescribeCluster;
         let call = self.eks.describe_cluster().name(name).send();
-        let answer = self
-            .answer(operation, call)
-            .await
-            .map_err(|error| match error.kind {
-                Kind::NotFound => ApiError {
-                    kind: Kind::ClusterNotFound,
-                    ..error
-                },
-                _ => error,
-            })?;
-        let cluster = answer
-            .cluster
-            .ok_or_else(|| ApiError::unreadable(operation, "there is no cluster in it"))?;
+        let answer = self.answer(operation, call).await.map_err(|error| match error.kind {
+            Kind::NotFound => ApiError { kind: Kind::ClusterNotFound, ..error },
+            _ => error,
+        })?;
+        let cluster = answer.cluster.ok_or_else(|| ApiError::unreadable(operation, "there is no cluster in it"))?;
         read_cluster(cluster).map_err(|what| ApiError::unreadable(operation, what))
     }
 
@@ -93,12 +83,7 @@ impl Aws {
     /// If EKS does not say.
     pub async fn update(&self, cluster: &str, id: &str) -> Result<Update, ApiError> {
         let operation = Operation::DescribeUpdate;
-        let call = self
-            .eks
-            .describe_update()
-            .name(cluster)
-            .update_id(id)
-            .send();
+        let call = self.eks.describe_update().name(cluster).update_id(id).send();
         let update = self
             .answer(operation, call)
             .await?
@@ -108,15 +93,10 @@ impl Aws {
         Ok(Update {
             status: match update.status {
                 Some(types::UpdateStatus::Successful) => UpdateStatus::Successful,
-                Some(types::UpdateStatus::Failed | types::UpdateStatus::Cancelled) => {
-                    UpdateStatus::Failed
-                }
+                Some(types::UpdateStatus::Failed | types::UpdateStatus::Cancelled) => UpdateStatus::Failed,
                 _ => UpdateStatus::InProgress,
             },
-            errors: errors
-                .into_iter()
-                .filter_map(|error| error.error_message)
-                .collect(),
+            errors: errors.into_iter().filter_map(|error| error.error_message).collect(),
         })
     }
 
@@ -125,18 +105,10 @@ impl Aws {
     /// # Errors
     /// [`Kind::ModeWithoutEntries`] if the cluster has none by its mode.
     pub async fn entry_principals(&self, cluster: &str) -> Result<Vec<String>, ApiError> {
-        let mut pages = self
-            .eks
-            .list_access_entries()
-            .cluster_name(cluster)
-            .into_paginator()
-            .send();
+        let mut pages = self.eks.list_access_entries().cluster_name(cluster).into_paginator().send();
         let mut principals = Vec::new();
-        while let Some(page) = self
-            .answer(Operation::ListAccessEntries, async {
-                pages.next().await.transpose()
-            })
-            .await?
+        while let Some(page) =
+            self.answer(Operation::ListAccessEntries, async { pages.next().await.transpose() }).await?
         {
             principals.extend(page.access_entries.unwrap_or_default());
         }
@@ -147,18 +119,9 @@ impl Aws {
     ///
     /// # Errors
     /// If EKS does not say; that there is none, or can be none, is an answer.
-    pub async fn entry(
-        &self,
-        cluster: &str,
-        principal: &PrincipalArn,
-    ) -> Result<EntryState, ApiError> {
+    pub async fn entry(&self, cluster: &str, principal: &PrincipalArn) -> Result<EntryState, ApiError> {
         let operation = Operation::DescribeAccessEntry;
-        let call = self
-            .eks
-            .describe_access_entry()
-            .cluster_name(cluster)
-            .principal_arn(principal.as_str())
-            .send();
+        let call = self.eks.describe_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
         match self.answer(operation, call).await {
             Ok(answer) => answer
                 .access_entry
@@ -176,11 +139,7 @@ impl Aws {
     ///
     /// # Errors
     /// If EKS does not say.
-    pub async fn policies(
-        &self,
-        cluster: &str,
-        principal: &PrincipalArn,
-    ) -> Result<Vec<AccessPolicy>, ApiError> {
+    pub async fn policies(&self, cluster: &str, principal: &PrincipalArn) -> Result<Vec<AccessPolicy>, ApiError> {
         let operation = Operation::ListAssociatedAccessPolicies;
         let mut pages = self
             .eks
@@ -191,25 +150,18 @@ impl Aws {
             .send();
         let mut policies = Vec::new();
         loop {
-            match self
-                .answer(operation, async { pages.next().await.transpose() })
-                .await
-            {
+            match self.answer(operation, async { pages.next().await.transpose() }).await {
                 Ok(Some(page)) => {
                     for policy in page.associated_access_policies.unwrap_or_default() {
-                        policies.push(
-                            read_policy(policy)
-                                .map_err(|what| ApiError::unreadable(operation, what))?,
-                        );
+                        policies.push(read_policy(policy).map_err(|what| ApiError::unreadable(operation, what))?);
                     }
                 }
                 Ok(None) => return Ok(policies),
                 Err(error) => {
                     return match error.kind {
-                        Kind::EntryNotFound
-                        | Kind::NotFound
-                        | Kind::ModeWithoutEntries
-                        | Kind::NotStandard => Ok(Vec::new()),
+                        Kind::EntryNotFound | Kind::NotFound | Kind::ModeWithoutEntries | Kind::NotStandard => {
+                            Ok(Vec::new())
+                        }
                         _ => Err(error),
                     };
                 }
@@ -235,30 +187,17 @@ impl Aws {
             .r#type("STANDARD")
             .set_username(entry.username.clone())
             .set_kubernetes_groups(some(entry.groups.clone(), Vec::is_empty))
-            .set_tags(some(entry.tags.clone().into_iter().collect(), |tags| {
-                std::collections::HashMap::is_empty(tags)
-            }))
+            .set_tags(some(entry.tags.clone().into_iter().collect(), |tags| std::collections::HashMap::is_empty(tags)))
             .send();
-        self.answer(Operation::CreateAccessEntry, call)
-            .await
-            .map(drop)
+        self.answer(Operation::CreateAccessEntry, call).await.map(drop)
     }
 
     /// Deletes the principal's access entry, and its associations with it.
     ///
     /// # Errors
     /// If EKS does not; that there is none is what was wanted.
-    pub async fn delete_entry(
-        &self,
-        cluster: &str,
-        principal: &PrincipalArn,
-    ) -> Result<(), ApiError> {
-        let call = self
-            .eks
-            .delete_access_entry()
-            .cluster_name(cluster)
-            .principal_arn(principal.as_str())
-            .send();
+    pub async fn delete_entry(&self, cluster: &str, principal: &PrincipalArn) -> Result<(), ApiError> {
+        let call = self.eks.delete_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
         match self.answer(Operation::DeleteAccessEntry, call).await {
             Err(error) if !matches!(error.kind, Kind::EntryNotFound | Kind::NotFound) => Err(error),
             _ => Ok(()),
@@ -284,26 +223,17 @@ impl Aws {
             .policy_arn(policy)
             .access_scope(write_scope(scope))
             .send();
-        self.answer(Operation::AssociateAccessPolicy, call)
-            .await
-            .map(drop)
+        self.answer(Operation::AssociateAccessPolicy, call).await.map(drop)
     }
 }
 
 /// EKS is sent no list rather than an empty one, so that the role's conditions on it are not asked.
 fn some<T>(values: T, is_empty: impl FnOnce(&T) -> bool) -> Option<T> {
-    if is_empty(&values) {
-        None
-    } else {
-        Some(values)
-    }
+    if is_empty(&values) { None } else { Some(values) }
 }
 
 fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
-    let authentication_mode = match cluster
-        .access_config
-        .and_then(|config| config.authentication_mode)
-    {
+    let authentication_mode = match cluster.access_config.and_then(|config| config.authentication_mode) {
         // Older clusters say nothing, and mean this.
         None | Some(types::AuthenticationMode::ConfigMap) => AuthenticationMode::ConfigMap,
         Some(types::AuthenticationMode::ApiAndConfigMap) => AuthenticationMode::ApiAndConfigMap,
@@ -316,16 +246,11 @@ fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
         (None, Some(outpost)) if outpost.etcd_instance_type.is_none() => ClusterKind::OutpostsLocal,
         _ => ClusterKind::Regional,
     };
-    let health = cluster
-        .health
-        .and_then(|health| health.issues)
-        .unwrap_or_default();
+    let health = cluster.health.and_then(|health| health.issues).unwrap_or_default();
     Ok(Cluster {
         name: cluster.name.ok_or("a cluster has no name")?,
         arn: cluster.arn.ok_or("a cluster has no ARN")?,
-        status: cluster
-            .status
-            .map_or("UNKNOWN".to_owned(), |status| status.as_str().to_owned()),
+        status: cluster.status.map_or("UNKNOWN".to_owned(), |status| status.as_str().to_owned()),
         version: cluster.version,
         platform_version: cluster.platform_version,
         endpoint: cluster.endpoint,
@@ -335,15 +260,11 @@ fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
         health: health
             .into_iter()
             .map(|issue| {
-                let code = issue
-                    .code
-                    .map_or("Other".to_owned(), |code| code.as_str().to_owned());
+                let code = issue.code.map_or("Other".to_owned(), |code| code.as_str().to_owned());
                 format!("{code}: {}", issue.message.unwrap_or_default())
             })
             .collect(),
-        public_endpoint: cluster
-            .resources_vpc_config
-            .is_none_or(|network| network.endpoint_public_access),
+        public_endpoint: cluster.resources_vpc_config.is_none_or(|network| network.endpoint_public_access),
     })
 }
 
@@ -351,10 +272,7 @@ fn read_entry(entry: types::AccessEntry) -> AccessEntry {
     AccessEntry {
         arn: entry.access_entry_arn,
         // EKS means STANDARD where it says nothing (cluster-api-provider-aws issue 6003).
-        r#type: entry
-            .r#type
-            .filter(|text| !text.is_empty())
-            .unwrap_or_else(|| "STANDARD".to_owned()),
+        r#type: entry.r#type.filter(|text| !text.is_empty()).unwrap_or_else(|| "STANDARD".to_owned()),
         username: entry.username.filter(|name| !name.is_empty()),
         kubernetes_groups: entry.kubernetes_groups.unwrap_or_default(),
         tags: entry.tags.unwrap_or_default().into_iter().collect(),
@@ -365,16 +283,12 @@ fn read_entry(entry: types::AccessEntry) -> AccessEntry {
 }
 
 fn read_policy(policy: types::AssociatedAccessPolicy) -> Result<AccessPolicy, &'static str> {
-    let scope = policy
-        .access_scope
-        .ok_or("an associated policy has no scope")?;
+    let scope = policy.access_scope.ok_or("an associated policy has no scope")?;
     Ok(AccessPolicy {
         policy_arn: policy.policy_arn.ok_or("an associated policy has no ARN")?,
         access_scope: match scope.r#type {
             Some(types::AccessScopeType::Cluster) => AccessScope::Cluster,
-            Some(types::AccessScopeType::Namespace) => {
-                AccessScope::Namespaces(scope.namespaces.unwrap_or_default())
-            }
+            Some(types::AccessScopeType::Namespace) => AccessScope::Namespaces(scope.namespaces.unwrap_or_default()),
             _ => return Err("an associated policy has a scope that this program does not know"),
         },
         associated_at: policy.associated_at.as_ref().and_then(timestamp),
@@ -383,9 +297,7 @@ fn read_policy(policy: types::AssociatedAccessPolicy) -> Result<AccessPolicy, &'
 
 fn write_scope(scope: &AccessScope) -> types::AccessScope {
     match scope {
-        AccessScope::Cluster => types::AccessScope::builder()
-            .r#type(types::AccessScopeType::Cluster)
-            .build(),
+        AccessScope::Cluster => types::AccessScope::builder().r#type(types::AccessScopeType::Cluster).build(),
         AccessScope::Namespaces(namespaces) => types::AccessScope::builder()
             .r#type(types::AccessScopeType::Namespace)
             .set_namespaces(Some(namespaces.clone()))

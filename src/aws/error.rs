@@ -90,12 +90,7 @@ impl ApiError {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let SdkError::ServiceError(service) = error else {
-            return Self {
-                operation,
-                kind: Kind::Unavailable,
-                message: chain(error),
-                request_id: None,
-            };
+            return Self { operation, kind: Kind::Unavailable, message: chain(error), request_id: None };
         };
         let metadata = service.err().meta();
         let status = service.raw().status().as_u16();
@@ -121,8 +116,7 @@ impl ApiError {
     /// `CreateAccessEntry`), else that of the operation.
     #[must_use]
     pub fn denied_action(&self) -> String {
-        self.between("not authorized to perform: ", " ")
-            .map_or_else(|| self.operation.iam_action(), str::to_owned)
+        self.between("not authorized to perform: ", " ").map_or_else(|| self.operation.iam_action(), str::to_owned)
     }
 
     /// The resource that it was denied on, where AWS names it.
@@ -133,27 +127,18 @@ impl ApiError {
 
     fn between(&self, before: &str, after: &str) -> Option<&str> {
         let (_, rest) = self.message.split_once(before)?;
-        rest.split(after)
-            .next()
-            .map(|text| text.trim_end_matches([',', ')', '"']))
+        rest.split(after).next().map(|text| text.trim_end_matches([',', ')', '"']))
     }
 }
 
 /// An error and its causes, each in its own words. Not by `Debug`, which shows requests and answers, and the secrets in them.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Codes that say that the function may not; source: the services' "Common errors" pages.
-const DENIED: [&str; 3] = [
-    "AccessDeniedException",
-    "AccessDenied",
-    "UnauthorizedOperation",
-];
+const DENIED: [&str; 3] = ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation"];
 const BAD_CREDENTIALS: [&str; 8] = [
     "UnrecognizedClientException",
     "InvalidClientTokenId",
@@ -173,13 +158,8 @@ const THROTTLED: [&str; 6] = [
     "RequestThrottled",
     "SlowDown",
 ];
-const UNAVAILABLE: [&str; 5] = [
-    "ServerException",
-    "ServiceUnavailableException",
-    "ServiceUnavailable",
-    "InternalFailure",
-    "InternalServerError",
-];
+const UNAVAILABLE: [&str; 5] =
+    ["ServerException", "ServiceUnavailableException", "ServiceUnavailable", "InternalFailure", "InternalServerError"];
 
 fn kind(code: Option<&str>, message: &str, status: u16) -> Kind {
     let says = |words: &str| message.contains(words);
@@ -188,29 +168,19 @@ fn kind(code: Option<&str>, message: &str, status: u16) -> Kind {
         Some(code) if BAD_CREDENTIALS.contains(&code) => Kind::BadCredentials,
         Some(code) if THROTTLED.contains(&code) => Kind::Throttled,
         Some(code) if UNAVAILABLE.contains(&code) => Kind::Unavailable,
-        Some("ResourceNotFoundException" | "ClientException") if says("No cluster found") => {
-            Kind::ClusterNotFound
-        }
+        Some("ResourceNotFoundException" | "ClientException") if says("No cluster found") => Kind::ClusterNotFound,
         Some("ResourceNotFoundException") if says("policyArn") => Kind::PolicyNotFound,
         Some("ResourceNotFoundException") if says("principalArn") => Kind::EntryNotFound,
         Some("ResourceNotFoundException") => Kind::NotFound,
         Some("NoSuchEntity" | "NoSuchEntityException") => Kind::PrincipalNotFound,
         Some("ResourceInUseException") => Kind::InUse,
-        Some("InvalidRequestException" | "InvalidParameterException")
-            if says("authentication mode must be set") =>
-        {
+        Some("InvalidRequestException" | "InvalidParameterException") if says("authentication mode must be set") => {
             Kind::ModeWithoutEntries
         }
-        Some("InvalidParameterException") if says("Unsupported authentication mode update") => {
-            Kind::ModeUnsupported
-        }
+        Some("InvalidParameterException") if says("Unsupported authentication mode update") => Kind::ModeUnsupported,
         Some("InvalidParameterException") if says("invalid principal") => Kind::InvalidPrincipal,
-        Some("InvalidParameterException") if says("with a type of \"STANDARD\"") => {
-            Kind::NotStandard
-        }
-        Some(
-            "ResourceLimitExceededException" | "ServiceQuotaExceededException" | "LimitExceeded",
-        ) => Kind::Quota,
+        Some("InvalidParameterException") if says("with a type of \"STANDARD\"") => Kind::NotStandard,
+        Some("ResourceLimitExceededException" | "ServiceQuotaExceededException" | "LimitExceeded") => Kind::Quota,
         _ if status == 429 => Kind::Throttled,
         Some(_) if (400..500).contains(&status) => Kind::Rejected,
         _ => Kind::Unavailable,

@@ -7,9 +7,7 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 
 use crate::arn::{Partition, Region};
 
@@ -26,11 +24,7 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
 /// If the CA bundle cannot be read, or holds no certificate.
 pub(super) fn client(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHttpClient, String> {
     let connector: SharedHttpConnector = Connector::builder()
-        .connector_settings(
-            HttpConnectorSettings::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .build(),
-        )
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(
             TlsContext::builder()
@@ -48,21 +42,16 @@ pub(super) fn client(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHtt
 /// are known to use them, and those of the system in China, the sovereign and the secret partitions.
 fn trust_store(home: &Region, ca_bundle: Option<&str>) -> Result<TrustStore, String> {
     if let Some(path) = ca_bundle {
-        let pem = std::fs::read(path)
-            .map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
+        let pem = std::fs::read(path).map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
         let has_certificate = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
         return if has_certificate {
             Ok(TrustStore::empty().with_pem_certificate(pem))
         } else {
-            Err(format!(
-                "the CA bundle `{path}` holds no certificate in PEM"
-            ))
+            Err(format!("the CA bundle `{path}` holds no certificate in PEM"))
         };
     }
     Ok(match Partition::of_region(home) {
-        Partition::Aws | Partition::AwsUsGov => {
-            TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
-        }
+        Partition::Aws | Partition::AwsUsGov => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
         _ => TrustStore::default(),
     })
 }

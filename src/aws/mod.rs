@@ -60,17 +60,12 @@ impl Connection {
     ///
     /// # Errors
     /// If `AWS_CA_BUNDLE` or `SSL_CERT_FILE`, which replace the compiled-in root certificates, names no CA bundle.
-    pub fn open(
-        home: &Region,
-        lookup: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, Misconfigured> {
+    pub fn open(home: &Region, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
         let on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
         let endpoint = |name: &str| set(name).or_else(|| set("AWS_ENDPOINT_URL"));
-        let connection = Self::over(
-            http::client(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?,
-        );
+        let connection = Self::over(http::client(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?);
         let mut config = connection.config.into_builder();
         config.set_use_fips(on("AWS_USE_FIPS_ENDPOINT"));
         config.set_use_dual_stack(on("AWS_USE_DUALSTACK_ENDPOINT"));
@@ -89,9 +84,7 @@ impl Connection {
         let http_client: SharedHttpClient = http_client.into_shared();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .credentials_provider(SharedCredentialsProvider::new(
-                EnvironmentVariableCredentialsProvider::new(),
-            ))
+            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
             .http_client(http_client)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
@@ -101,24 +94,14 @@ impl Connection {
                     .build(),
             )
             .build();
-        Self {
-            config,
-            endpoints: Endpoints::default(),
-        }
+        Self { config, endpoints: Endpoints::default() }
     }
 
     /// The same with other credentials.
     #[must_use]
     pub fn with_credentials(self, credentials: impl ProvideCredentials + 'static) -> Self {
         let credentials = SharedCredentialsProvider::new(credentials);
-        Self {
-            config: self
-                .config
-                .into_builder()
-                .credentials_provider(credentials)
-                .build(),
-            ..self
-        }
+        Self { config: self.config.into_builder().credentials_provider(credentials).build(), ..self }
     }
 
     /// AWS in one region, until a deadline.
@@ -126,10 +109,8 @@ impl Connection {
     pub fn aws(&self, region: &Region, deadline: Deadline) -> Aws {
         let region = aws_config::Region::new(region.as_str().to_owned());
         let config = self.config.to_builder().region(region).build();
-        let iam_timeouts = TimeoutConfig::builder()
-            .operation_timeout(IAM_TIMEOUT)
-            .operation_attempt_timeout(IAM_TIMEOUT)
-            .build();
+        let iam_timeouts =
+            TimeoutConfig::builder().operation_timeout(IAM_TIMEOUT).operation_attempt_timeout(IAM_TIMEOUT).build();
         let mut eks = aws_sdk_eks::config::Builder::from(&config);
         eks.set_endpoint_url(self.endpoints.eks.clone());
         let mut iam = aws_sdk_iam::config::Builder::from(&config).timeout_config(iam_timeouts);
@@ -164,12 +145,7 @@ impl Aws {
         sts: aws_sdk_sts::Client,
         deadline: Deadline,
     ) -> Self {
-        Self {
-            eks,
-            iam,
-            sts,
-            deadline,
-        }
+        Self { eks, iam, sts, deadline }
     }
 
     /// Waits for the answer to a call, within the deadline, and says what went wrong in our own words. The call is

@@ -4,10 +4,7 @@ use std::fmt;
 
 /// An API operation. `Debug` prints its name as the API reference has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the API reference of EKS, IAM and STS documents each under its name"
-)]
+#[expect(missing_docs, reason = "the API reference of EKS, IAM and STS documents each under its name")]
 pub enum Operation {
     GetCallerIdentity,
     GetRole,
@@ -40,10 +37,7 @@ impl Operation {
     pub fn changes(self) -> bool {
         matches!(
             self,
-            Self::UpdateClusterConfig
-                | Self::CreateAccessEntry
-                | Self::DeleteAccessEntry
-                | Self::AssociateAccessPolicy
+            Self::UpdateClusterConfig | Self::CreateAccessEntry | Self::DeleteAccessEntry | Self::AssociateAccessPolicy
         )
     }
 }

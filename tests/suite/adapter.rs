@@ -17,10 +17,9 @@ use eks_break_glass::observation::{AuthenticationMode, ClusterKind, EntryState};
 use eks_break_glass::scope::AccessScope;
 
 fn aws(rules: &[&Rule]) -> Aws {
-    let mocks = rules.iter().fold(
-        MockResponseInterceptor::new().rule_mode(RuleMode::MatchAny),
-        |mocks, rule| mocks.with_rule(rule),
-    );
+    let mocks = rules
+        .iter()
+        .fold(MockResponseInterceptor::new().rule_mode(RuleMode::MatchAny), |mocks, rule| mocks.with_rule(rule));
     let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
     let eks = aws_sdk_eks::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -29,17 +28,13 @@ fn aws(rules: &[&Rule]) -> Aws {
         .http_client(create_mock_http_client())
         .interceptor(mocks)
         .build();
-    let iam = aws_sdk_iam::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .build();
-    let sts = aws_sdk_sts::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .build();
+    let iam = aws_sdk_iam::Config::builder().behavior_version(BehaviorVersion::v2026_01_12()).build();
+    let sts = aws_sdk_sts::Config::builder().behavior_version(BehaviorVersion::v2026_01_12()).build();
     Aws::new(
         Client::from_conf(eks),
         aws_sdk_iam::Client::from_conf(iam),
         aws_sdk_sts::Client::from_conf(sts),
-        Deadline::after(Duration::from_secs(600)),
+        Deadline::after(Duration::from_mins(10)),
     )
 }
 
@@ -52,145 +47,108 @@ fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
     let body = serde_json::json!({ "message": message }).to_string();
     let mut response = HttpResponse::new(status.try_into().unwrap(), body.into());
     if !code.is_empty() {
-        response
-            .headers_mut()
-            .insert("x-amzn-ErrorType", code.to_owned());
+        response.headers_mut().insert("x-amzn-ErrorType", code.to_owned());
     }
-    response
-        .headers_mut()
-        .insert("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555");
+    response.headers_mut().insert("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555");
     response
 }
 
+/// EKS's refusals as EKS words them: status, code, message, and what they are to this program and to the outside world.
+const REFUSALS: [(u16, &str, &str, Kind, ErrorName); 16] = [
+    (
+        404,
+        "ResourceNotFoundException",
+        "No cluster found for name: prod.",
+        Kind::ClusterNotFound,
+        ErrorName::ClusterNotFound,
+    ),
+    (
+        404,
+        "ResourceNotFoundException",
+        "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'.",
+        Kind::EntryNotFound,
+        ErrorName::VerificationFailed,
+    ),
+    (
+        404,
+        "ResourceNotFoundException",
+        "The specified policyArn could not be found.",
+        Kind::PolicyNotFound,
+        ErrorName::InvalidRequest,
+    ),
+    (
+        409,
+        "ResourceInUseException",
+        "The specified access entry resource is already in use on this cluster.",
+        Kind::InUse,
+        ErrorName::Conflict,
+    ),
+    (
+        400,
+        "InvalidRequestException",
+        "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.",
+        Kind::ModeWithoutEntries,
+        ErrorName::Conflict,
+    ),
+    (
+        400,
+        "InvalidParameterException",
+        "The specified principalArn is invalid: invalid principal.",
+        Kind::InvalidPrincipal,
+        ErrorName::PrincipalNotFound,
+    ),
+    (
+        400,
+        "InvalidParameterException",
+        "Unsupported authentication mode update from API to API_AND_CONFIG_MAP",
+        Kind::ModeUnsupported,
+        ErrorName::Conflict,
+    ),
+    (
+        400,
+        "InvalidParameterException",
+        "This operation can only be performed on Access Entries with a type of \"STANDARD\".",
+        Kind::NotStandard,
+        ErrorName::AccessEntryConflict,
+    ),
+    (
+        400,
+        "InvalidParameterException",
+        "The policyArn parameter format is not valid",
+        Kind::Rejected,
+        ErrorName::InvalidRequest,
+    ),
+    (400, "ResourceLimitExceededException", "too many access entries", Kind::Quota, ErrorName::LimitExceeded),
+    (
+        403,
+        "AccessDeniedException",
+        "User: x is not authorized to perform: eks:CreateAccessEntry on resource: arn:aws:eks:eu-west-1:1:cluster/prod because no identity-based policy allows the eks:CreateAccessEntry action",
+        Kind::Denied,
+        ErrorName::PermissionDenied,
+    ),
+    (
+        403,
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+        Kind::BadCredentials,
+        ErrorName::PermissionDenied,
+    ),
+    (429, "TooManyRequestsException", "Too Many Requests", Kind::Throttled, ErrorName::Throttled),
+    (400, "ThrottlingException", "Rate exceeded", Kind::Throttled, ErrorName::Throttled),
+    (500, "ServerException", "oops", Kind::Unavailable, ErrorName::ServiceUnavailable),
+    (503, "", "", Kind::Unavailable, ErrorName::ServiceUnavailable),
+];
+
 #[tokio::test(start_paused = true)]
 async fn every_refusal_of_eks_is_known_for_what_it_is() {
-    for (status, code, message, kind, name) in [
-        (
-            404,
-            "ResourceNotFoundException",
-            "No cluster found for name: prod.",
-            Kind::ClusterNotFound,
-            ErrorName::ClusterNotFound,
-        ),
-        (
-            404,
-            "ResourceNotFoundException",
-            "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'.",
-            Kind::EntryNotFound,
-            ErrorName::VerificationFailed,
-        ),
-        (
-            404,
-            "ResourceNotFoundException",
-            "The specified policyArn could not be found.",
-            Kind::PolicyNotFound,
-            ErrorName::InvalidRequest,
-        ),
-        (
-            409,
-            "ResourceInUseException",
-            "The specified access entry resource is already in use on this cluster.",
-            Kind::InUse,
-            ErrorName::Conflict,
-        ),
-        (
-            400,
-            "InvalidRequestException",
-            "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.",
-            Kind::ModeWithoutEntries,
-            ErrorName::Conflict,
-        ),
-        (
-            400,
-            "InvalidParameterException",
-            "The specified principalArn is invalid: invalid principal.",
-            Kind::InvalidPrincipal,
-            ErrorName::PrincipalNotFound,
-        ),
-        (
-            400,
-            "InvalidParameterException",
-            "Unsupported authentication mode update from API to API_AND_CONFIG_MAP",
-            Kind::ModeUnsupported,
-            ErrorName::Conflict,
-        ),
-        (
-            400,
-            "InvalidParameterException",
-            "This operation can only be performed on Access Entries with a type of \"STANDARD\".",
-            Kind::NotStandard,
-            ErrorName::AccessEntryConflict,
-        ),
-        (
-            400,
-            "InvalidParameterException",
-            "The policyArn parameter format is not valid",
-            Kind::Rejected,
-            ErrorName::InvalidRequest,
-        ),
-        (
-            400,
-            "ResourceLimitExceededException",
-            "too many access entries",
-            Kind::Quota,
-            ErrorName::LimitExceeded,
-        ),
-        (
-            403,
-            "AccessDeniedException",
-            "User: x is not authorized to perform: eks:CreateAccessEntry on resource: arn:aws:eks:eu-west-1:1:cluster/prod because no identity-based policy allows the eks:CreateAccessEntry action",
-            Kind::Denied,
-            ErrorName::PermissionDenied,
-        ),
-        (
-            403,
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-            Kind::BadCredentials,
-            ErrorName::PermissionDenied,
-        ),
-        (
-            429,
-            "TooManyRequestsException",
-            "Too Many Requests",
-            Kind::Throttled,
-            ErrorName::Throttled,
-        ),
-        (
-            400,
-            "ThrottlingException",
-            "Rate exceeded",
-            Kind::Throttled,
-            ErrorName::Throttled,
-        ),
-        (
-            500,
-            "ServerException",
-            "oops",
-            Kind::Unavailable,
-            ErrorName::ServiceUnavailable,
-        ),
-        (
-            503,
-            "",
-            "",
-            Kind::Unavailable,
-            ErrorName::ServiceUnavailable,
-        ),
-    ] {
-        let rule = mock!(Client::create_access_entry)
-            .then_http_response(move || refusal(status, code, message));
-        let error = aws(&[&rule])
-            .create_entry("prod", &principal(), &NewEntry::default())
-            .await
-            .unwrap_err();
+    for (status, code, message, kind, name) in REFUSALS {
+        let rule = mock!(Client::create_access_entry).then_http_response(move || refusal(status, code, message));
+        let error = aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
         assert_eq!(error.kind, kind, "{status} {code} {message}");
         let failure = Failure::from(error.clone());
         assert_eq!(failure.name, name, "{error}");
         assert!(
-            error
-                .to_string()
-                .contains("11111111-2222-3333-4444-555555555555"),
+            error.to_string().contains("11111111-2222-3333-4444-555555555555"),
             "AWS support asks for the request id: {error}"
         );
     }
@@ -199,42 +157,26 @@ async fn every_refusal_of_eks_is_known_for_what_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_denied_action_is_named_with_its_resource() {
     let message = "User: arn:aws:sts::1:assumed-role/f/f is not authorized to perform: eks:TagResource on resource: arn:aws:eks:eu-west-1:1:access-entry/prod/* because no identity-based policy allows the eks:TagResource action";
-    let rule = mock!(Client::create_access_entry)
-        .then_http_response(move || refusal(403, "AccessDeniedException", message));
-    let error = aws(&[&rule])
-        .create_entry("prod", &principal(), &NewEntry::default())
-        .await
-        .unwrap_err();
+    let rule =
+        mock!(Client::create_access_entry).then_http_response(move || refusal(403, "AccessDeniedException", message));
+    let error = aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
     assert_eq!(error.denied_action(), "eks:TagResource");
-    assert_eq!(
-        error.denied_resource(),
-        Some("arn:aws:eks:eu-west-1:1:access-entry/prod/*")
-    );
+    assert_eq!(error.denied_resource(), Some("arn:aws:eks:eu-west-1:1:access-entry/prod/*"));
     let failure = Failure::from(error);
     assert!(
-        failure
-            .remedy
-            .contains("`eks:TagResource` on `arn:aws:eks:eu-west-1:1:access-entry/prod/*`"),
+        failure.remedy.contains("`eks:TagResource` on `arn:aws:eks:eu-west-1:1:access-entry/prod/*`"),
         "{failure:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_read_is_a_service_that_is_not_available() {
-    let garbage = mock!(Client::describe_cluster).then_http_response(|| {
-        HttpResponse::new(
-            200.try_into().unwrap(),
-            "<html>captive portal</html>".into(),
-        )
-    });
+    let garbage = mock!(Client::describe_cluster)
+        .then_http_response(|| HttpResponse::new(200.try_into().unwrap(), "<html>captive portal</html>".into()));
     let error = aws(&[&garbage]).cluster("prod").await.unwrap_err();
     assert_eq!(error.kind, Kind::Unavailable);
-    let hollow =
-        mock!(Client::describe_cluster).then_output(|| DescribeClusterOutput::builder().build());
-    assert_eq!(
-        aws(&[&hollow]).cluster("prod").await.unwrap_err().kind,
-        Kind::Unavailable
-    );
+    let hollow = mock!(Client::describe_cluster).then_output(|| DescribeClusterOutput::builder().build());
+    assert_eq!(aws(&[&hollow]).cluster("prod").await.unwrap_err().kind, Kind::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,14 +185,9 @@ async fn throttling_is_tried_again_by_the_sdk() {
         .sequence()
         .http_response(|| refusal(429, "TooManyRequestsException", "Too Many Requests"))
         .times(2)
-        .output(|| {
-            aws_sdk_eks::operation::delete_access_entry::DeleteAccessEntryOutput::builder().build()
-        })
+        .output(|| aws_sdk_eks::operation::delete_access_entry::DeleteAccessEntryOutput::builder().build())
         .build();
-    aws(&[&rule])
-        .delete_entry("prod", &principal())
-        .await
-        .unwrap();
+    aws(&[&rule]).delete_entry("prod", &principal()).await.unwrap();
     assert_eq!(rule.num_calls(), 3);
 }
 
@@ -266,10 +203,7 @@ async fn an_entry_is_asked_for_as_standard_and_with_nothing_empty() {
                 && request.client_request_token().is_some()
         })
         .then_output(|| CreateAccessEntryOutput::builder().build());
-    aws(&[&rule])
-        .create_entry("prod", &principal(), &NewEntry::default())
-        .await
-        .unwrap();
+    aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap();
     assert_eq!(rule.num_calls(), 1);
 }
 
@@ -297,15 +231,15 @@ async fn a_cluster_is_read_with_the_defaults_that_eks_leaves_out() {
             .then_http_response(move || HttpResponse::new(200.try_into().unwrap(), body.into()));
         aws(&[&rule]).cluster("prod").await.unwrap()
     };
-    let old = cluster(r#"{"cluster":{"name":"prod","arn":"arn:aws:eks:eu-west-1:1:cluster/prod","status":"ACTIVE"}}"#).await;
+    let old =
+        cluster(r#"{"cluster":{"name":"prod","arn":"arn:aws:eks:eu-west-1:1:cluster/prod","status":"ACTIVE"}}"#).await;
     assert_eq!(old.authentication_mode, AuthenticationMode::ConfigMap);
-    assert_eq!(
-        (old.kind, old.public_endpoint),
-        (ClusterKind::Regional, true)
-    );
+    assert_eq!((old.kind, old.public_endpoint), (ClusterKind::Regional, true));
     let outpost = cluster(r#"{"cluster":{"name":"prod","arn":"a","status":"ACTIVE","outpostConfig":{"outpostArns":["o"],"controlPlaneInstanceType":"m5.large"}}}"#).await;
     assert_eq!(outpost.kind, ClusterKind::OutpostsLocal);
-    let connected = cluster(r#"{"cluster":{"name":"prod","arn":"a","status":"ACTIVE","connectorConfig":{"provider":"OTHER"}}}"#).await;
+    let connected =
+        cluster(r#"{"cluster":{"name":"prod","arn":"a","status":"ACTIVE","connectorConfig":{"provider":"OTHER"}}}"#)
+            .await;
     assert_eq!(connected.kind, ClusterKind::Connected);
     let sick = cluster(r#"{"cluster":{"name":"prod","arn":"a","status":"ACTIVE","accessConfig":{"authenticationMode":"API"},"health":{"issues":[{"code":"ClusterUnreachable","message":"no network"}]},"resourcesVpcConfig":{"endpointPublicAccess":false,"endpointPrivateAccess":true}}}"#).await;
     assert_eq!(sick.health, ["ClusterUnreachable: no network"]);
@@ -329,19 +263,10 @@ async fn policies_are_read_to_the_last_page() {
         .http_response(move || HttpResponse::new(200.try_into().unwrap(), last.clone().into()))
         .build();
     let policies = aws(&[&rule]).policies("prod", &principal()).await.unwrap();
-    let names: Vec<_> = policies
-        .iter()
-        .map(|policy| policy.policy_arn.rsplit('/').next().unwrap())
-        .collect();
+    let names: Vec<_> = policies.iter().map(|policy| policy.policy_arn.rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["A", "B", "C"]);
-    assert_eq!(
-        policies[0].access_scope,
-        AccessScope::Namespaces(vec!["a".to_owned()])
-    );
-    assert_eq!(
-        policies[0].associated_at.unwrap().as_millisecond(),
-        1_743_465_600_500
-    );
+    assert_eq!(policies[0].access_scope, AccessScope::Namespaces(vec!["a".to_owned()]));
+    assert_eq!(policies[0].associated_at.unwrap().as_millisecond(), 1_743_465_600_500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -349,20 +274,11 @@ async fn no_entry_and_no_entries_at_all_are_answers_and_not_errors() {
     let absent = mock!(Client::describe_access_entry).then_http_response(|| {
         refusal(404, "ResourceNotFoundException", "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'.")
     });
-    assert_eq!(
-        aws(&[&absent]).entry("prod", &principal()).await.unwrap(),
-        EntryState::Absent
-    );
+    assert_eq!(aws(&[&absent]).entry("prod", &principal()).await.unwrap(), EntryState::Absent);
     let unreadable = mock!(Client::describe_access_entry).then_http_response(|| {
         refusal(400, "InvalidRequestException", "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
     });
-    assert_eq!(
-        aws(&[&unreadable])
-            .entry("prod", &principal())
-            .await
-            .unwrap(),
-        EntryState::Unreadable
-    );
+    assert_eq!(aws(&[&unreadable]).entry("prod", &principal()).await.unwrap(), EntryState::Unreadable);
 }
 
 #[tokio::test(start_paused = true)]

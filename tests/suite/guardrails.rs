@@ -11,9 +11,7 @@ use crate::settings::settings;
 fn judge(variables: &[(&str, &str)], event: &Value) -> Result<(), Failure> {
     let settings = settings(variables).unwrap();
     let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-    let Action::Grant(grant) = &request.action else {
-        panic!("not a grant")
-    };
+    let Action::Grant(grant) = &request.action else { panic!("not a grant") };
     guard::request(&settings, &request, grant)
 }
 
@@ -35,51 +33,27 @@ fn assert_denied(variables: &[(&str, &str)], event: &Value, setting: &str) {
 
 #[test]
 fn a_cluster_outside_the_patterns_is_refused() {
-    let allowed = [(
-        "ALLOWED_CLUSTERS",
-        "dev-*,arn:aws:eks:eu-west-1:111122223333:cluster/payments",
-    )];
+    let allowed = [("ALLOWED_CLUSTERS", "dev-*,arn:aws:eks:eu-west-1:111122223333:cluster/payments")];
     assert_denied(
         &allowed,
-        &with(
-            "clusterName",
-            "arn:aws:eks:eu-west-1:111122223333:cluster/prod",
-        ),
+        &with("clusterName", "arn:aws:eks:eu-west-1:111122223333:cluster/prod"),
         "ALLOWED_CLUSTERS",
     );
     for near in ["dev", "DEV-1", "xdev-1"] {
-        assert_denied(
-            &[("ALLOWED_CLUSTERS", "dev-*")],
-            &with("clusterName", near),
-            "ALLOWED_CLUSTERS",
-        );
+        assert_denied(&[("ALLOWED_CLUSTERS", "dev-*")], &with("clusterName", near), "ALLOWED_CLUSTERS");
     }
     judge(&allowed, &with("clusterName", "dev-1")).unwrap();
-    judge(
-        &allowed,
-        &with(
-            "clusterName",
-            "arn:aws:eks:eu-west-1:111122223333:cluster/payments",
-        ),
-    )
-    .unwrap();
+    judge(&allowed, &with("clusterName", "arn:aws:eks:eu-west-1:111122223333:cluster/payments")).unwrap();
     assert_denied(
         &allowed,
-        &with(
-            "clusterName",
-            "arn:aws:eks:us-east-1:111122223333:cluster/payments",
-        ),
+        &with("clusterName", "arn:aws:eks:us-east-1:111122223333:cluster/payments"),
         "ALLOWED_CLUSTERS",
     );
 }
 
 #[test]
 fn a_name_is_judged_by_patterns_of_arns_once_its_arn_is_known() {
-    let settings = settings(&[(
-        "ALLOWED_CLUSTERS",
-        "arn:aws:eks:eu-west-1:111122223333:cluster/payments",
-    )])
-    .unwrap();
+    let settings = settings(&[("ALLOWED_CLUSTERS", "arn:aws:eks:eu-west-1:111122223333:cluster/payments")]).unwrap();
     let arn = "arn:aws:eks:eu-west-1:111122223333:cluster/payments";
     guard::cluster(&settings, "payments", Some(arn)).unwrap();
     let elsewhere = "arn:aws:eks:eu-west-1:999999999999:cluster/payments";
@@ -88,10 +62,7 @@ fn a_name_is_judged_by_patterns_of_arns_once_its_arn_is_known() {
 
 #[test]
 fn a_principal_outside_the_patterns_is_refused() {
-    let allowed = [(
-        "ALLOWED_PRINCIPALS",
-        "arn:aws:iam::111122223333:role/team/*",
-    )];
+    let allowed = [("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/team/*")];
     judge(&allowed, &event()).unwrap();
     for outside in [
         "arn:aws:iam::111122223333:role/admin",
@@ -100,31 +71,15 @@ fn a_principal_outside_the_patterns_is_refused() {
         "arn:aws:iam::111122223333:role/Team/admin",
         "arn:aws:iam::111122223333:role/x/team/admin",
     ] {
-        assert_denied(
-            &allowed,
-            &with("principalArn", outside),
-            "ALLOWED_PRINCIPALS",
-        );
+        assert_denied(&allowed, &with("principalArn", outside), "ALLOWED_PRINCIPALS");
     }
 }
 
 #[test]
 fn a_policy_that_is_not_listed_is_refused() {
-    assert_denied(
-        &[],
-        &with("policyArn", "AmazonEKSViewPolicy"),
-        "ALLOWED_POLICIES",
-    );
-    assert_denied(
-        &[("ALLOWED_POLICIES", "AmazonEKSViewPolicy")],
-        &event(),
-        "ALLOWED_POLICIES",
-    );
-    judge(
-        &[("ALLOWED_POLICIES", "AmazonEKSViewPolicy")],
-        &with("policyArn", "AmazonEKSViewPolicy"),
-    )
-    .unwrap();
+    assert_denied(&[], &with("policyArn", "AmazonEKSViewPolicy"), "ALLOWED_POLICIES");
+    assert_denied(&[("ALLOWED_POLICIES", "AmazonEKSViewPolicy")], &event(), "ALLOWED_POLICIES");
+    judge(&[("ALLOWED_POLICIES", "AmazonEKSViewPolicy")], &with("policyArn", "AmazonEKSViewPolicy")).unwrap();
 }
 
 #[test]
@@ -141,9 +96,5 @@ fn with_a_maximum_a_grant_ends_and_not_later() {
     assert_denied(&most, &event(), "MAX_DURATION");
     assert_denied(&most, &with("duration", "121m"), "MAX_DURATION");
     judge(&most, &with("duration", "2h")).unwrap();
-    judge(
-        &[("MAX_DURATION", "2h"), ("DEFAULT_DURATION", "1h")],
-        &event(),
-    )
-    .unwrap();
+    judge(&[("MAX_DURATION", "2h"), ("DEFAULT_DURATION", "1h")], &event()).unwrap();
 }

@@ -18,10 +18,13 @@
 )]
 
 mod adapter;
+mod contract;
 mod guardrails;
+mod interruption;
 mod planner;
 mod principals;
 mod request;
+mod runtime;
 mod scene;
 mod settings;
 mod workflow;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use eks_break_glass::arn::{Partition, PolicyArn, PrincipalArn};
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::observation::{
-    AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster, ClusterKind, EntryState,
-    IamPrincipal, Observation,
+    AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster, ClusterKind, EntryState, IamPrincipal, Observation,
 };
 use eks_break_glass::plan::{self, Goal, Step};
 use eks_break_glass::scope::AccessScope;
@@ -59,10 +58,7 @@ fn entry(policies: &[(&str, AccessScope)]) -> AccessEntry {
         r#type: "STANDARD".to_owned(),
         username: Some("arn:aws:sts::111122223333:assumed-role/admin/{{SessionName}}".to_owned()),
         kubernetes_groups: vec!["viewers".to_owned()],
-        tags: BTreeMap::from([
-            ("team".to_owned(), "a".to_owned()),
-            ("aws:x".to_owned(), "y".to_owned()),
-        ]),
+        tags: BTreeMap::from([("team".to_owned(), "a".to_owned()), ("aws:x".to_owned(), "y".to_owned())]),
         created_at: Some(LATE),
         modified_at: Some(LATE),
         access_policies: policies
@@ -81,22 +77,14 @@ fn namespaces(names: &[&str]) -> AccessScope {
 }
 
 fn operations(goal: &Goal, seen: &Observation) -> Vec<String> {
-    plan::grant(goal, seen)
-        .unwrap()
-        .steps
-        .iter()
-        .map(Step::operation)
-        .collect()
+    plan::grant(goal, seen).unwrap().steps.iter().map(Step::operation).collect()
 }
 
 #[test]
 fn an_empty_cluster_needs_an_entry_and_a_policy() {
     for mode in [AuthenticationMode::Api, AuthenticationMode::ApiAndConfigMap] {
         let seen = world(mode, EntryState::Absent);
-        assert_eq!(
-            operations(&goal(AccessScope::Cluster), &seen),
-            ["CreateAccessEntry", "AssociateAccessPolicy"]
-        );
+        assert_eq!(operations(&goal(AccessScope::Cluster), &seen), ["CreateAccessEntry", "AssociateAccessPolicy"]);
     }
 }
 
@@ -105,17 +93,9 @@ fn config_map_is_switched_first_and_only_where_allowed() {
     let seen = world(AuthenticationMode::ConfigMap, EntryState::Unreadable);
     assert_eq!(
         operations(&goal(AccessScope::Cluster), &seen),
-        [
-            "UpdateClusterConfig",
-            "AwaitAuthenticationMode",
-            "CreateAccessEntry",
-            "AssociateAccessPolicy"
-        ]
+        ["UpdateClusterConfig", "AwaitAuthenticationMode", "CreateAccessEntry", "AssociateAccessPolicy"]
     );
-    let forbidden = Goal {
-        may_change_mode: false,
-        ..goal(AccessScope::Cluster)
-    };
+    let forbidden = Goal { may_change_mode: false, ..goal(AccessScope::Cluster) };
     let failure = plan::grant(&forbidden, &seen).unwrap_err();
     assert_eq!(failure.name, ErrorName::RequestDenied);
     assert!(failure.what.contains("ALLOW_AUTHENTICATION_MODE_CHANGE"));
@@ -125,9 +105,7 @@ fn config_map_is_switched_first_and_only_where_allowed() {
 fn a_mode_is_never_changed_for_a_principal_that_does_not_exist() {
     let mut seen = world(AuthenticationMode::ConfigMap, EntryState::Unreadable);
     let right = PrincipalArn::parse("arn:aws:iam::111122223333:role/path/admin").unwrap();
-    seen.iam = IamPrincipal::Absent {
-        instead: Some(right.clone()),
-    };
+    seen.iam = IamPrincipal::Absent { instead: Some(right.clone()) };
     let failure = plan::grant(&goal(AccessScope::Cluster), &seen).unwrap_err();
     assert_eq!(failure.name, ErrorName::PrincipalNotFound);
     assert!(failure.remedy.contains(right.as_str()), "{failure:?}");
@@ -141,10 +119,7 @@ fn what_is_there_already_is_left_alone() {
         (namespaces(&["a", "b"]), namespaces(&["b"])),
         (namespaces(&["dev-*"]), namespaces(&["dev-1", "dev-x*"])),
     ] {
-        let seen = world(
-            AuthenticationMode::Api,
-            EntryState::Present(entry(&[("AmazonEKSClusterAdminPolicy", held)])),
-        );
+        let seen = world(AuthenticationMode::Api, EntryState::Present(entry(&[("AmazonEKSClusterAdminPolicy", held)])));
         assert_eq!(plan::grant(&goal(wanted), &seen).unwrap().steps, []);
     }
 }
@@ -152,30 +127,13 @@ fn what_is_there_already_is_left_alone() {
 #[test]
 fn a_narrower_scope_is_widened_by_what_is_missing() {
     for (held, wanted, then) in [
-        (
-            namespaces(&["a"]),
-            AccessScope::Cluster,
-            AccessScope::Cluster,
-        ),
-        (
-            namespaces(&["a"]),
-            namespaces(&["b"]),
-            namespaces(&["a", "b"]),
-        ),
-        (
-            namespaces(&["dev-1"]),
-            namespaces(&["dev-*"]),
-            namespaces(&["dev-1", "dev-*"]),
-        ),
+        (namespaces(&["a"]), AccessScope::Cluster, AccessScope::Cluster),
+        (namespaces(&["a"]), namespaces(&["b"]), namespaces(&["a", "b"])),
+        (namespaces(&["dev-1"]), namespaces(&["dev-*"]), namespaces(&["dev-1", "dev-*"])),
     ] {
-        let seen = world(
-            AuthenticationMode::Api,
-            EntryState::Present(entry(&[("AmazonEKSClusterAdminPolicy", held)])),
-        );
+        let seen = world(AuthenticationMode::Api, EntryState::Present(entry(&[("AmazonEKSClusterAdminPolicy", held)])));
         let steps = plan::grant(&goal(wanted), &seen).unwrap().steps;
-        let [Step::AssociatePolicy { scope, .. }] = steps.as_slice() else {
-            panic!("{steps:?}")
-        };
+        let [Step::AssociatePolicy { scope, .. }] = steps.as_slice() else { panic!("{steps:?}") };
         assert_eq!(*scope, then);
     }
 }
@@ -186,10 +144,7 @@ fn a_stale_entry_is_made_anew_as_it_was() {
         AuthenticationMode::Api,
         EntryState::Present(AccessEntry {
             created_at: Some(EARLY),
-            ..entry(&[
-                ("AmazonEKSViewPolicy", namespaces(&["a"])),
-                ("AmazonEKSClusterAdminPolicy", namespaces(&["b"])),
-            ])
+            ..entry(&[("AmazonEKSViewPolicy", namespaces(&["a"])), ("AmazonEKSClusterAdminPolicy", namespaces(&["b"]))])
         }),
     );
     seen.iam = IamPrincipal::Exists { created_at: LATE };
@@ -204,34 +159,18 @@ fn a_stale_entry_is_made_anew_as_it_was() {
         panic!("{steps:?}")
     };
     assert_eq!(made.groups, ["viewers"]);
-    assert_eq!(
-        made.username, None,
-        "a username that EKS made is left to EKS"
-    );
-    assert_eq!(
-        made.tags,
-        BTreeMap::from([("team".to_owned(), "a".to_owned())]),
-        "AWS's own tags cannot be set"
-    );
+    assert_eq!(made.username, None, "a username that EKS made is left to EKS");
+    assert_eq!(made.tags, BTreeMap::from([("team".to_owned(), "a".to_owned())]), "AWS's own tags cannot be set");
     assert_eq!(*view, namespaces(&["a"]));
     assert_eq!(*admin, namespaces(&["b", "c"]));
 }
 
 #[test]
 fn an_entry_of_another_type_is_not_touched() {
-    let node = AccessEntry {
-        r#type: "EC2_LINUX".to_owned(),
-        ..entry(&[])
-    };
+    let node = AccessEntry { r#type: "EC2_LINUX".to_owned(), ..entry(&[]) };
     let seen = world(AuthenticationMode::Api, EntryState::Present(node));
-    let forced = Goal {
-        recreate: true,
-        ..goal(AccessScope::Cluster)
-    };
-    assert_eq!(
-        plan::grant(&forced, &seen).unwrap_err().name,
-        ErrorName::AccessEntryConflict
-    );
+    let forced = Goal { recreate: true, ..goal(AccessScope::Cluster) };
+    assert_eq!(plan::grant(&forced, &seen).unwrap_err().name, ErrorName::AccessEntryConflict);
 }
 
 #[test]
@@ -248,11 +187,7 @@ fn clusters_that_cannot_be_recovered_are_refused() {
         seen.cluster.kind = kind;
         seen.cluster.status = status.to_owned();
         let failure = plan::grant(&goal(AccessScope::Cluster), &seen).unwrap_err();
-        assert_eq!(
-            failure.name,
-            ErrorName::ClusterNotRecoverable,
-            "{kind:?} {status}"
-        );
+        assert_eq!(failure.name, ErrorName::ClusterNotRecoverable, "{kind:?} {status}");
     }
 }
 
@@ -265,11 +200,7 @@ fn any_scope() -> impl Strategy<Value = AccessScope> {
 
 fn any_world() -> impl Strategy<Value = Observation> {
     let policies = prop::collection::btree_map(
-        prop_oneof![
-            Just("AmazonEKSViewPolicy"),
-            Just("AmazonEKSEditPolicy"),
-            Just("AmazonEKSClusterAdminPolicy")
-        ],
+        prop_oneof![Just("AmazonEKSViewPolicy"), Just("AmazonEKSEditPolicy"), Just("AmazonEKSClusterAdminPolicy")],
         any_scope(),
         0..4,
     );
@@ -302,10 +233,7 @@ fn after(step: &Step, seen: &mut Observation) {
         }
         Step::DeleteEntry(_) => seen.entry = EntryState::Absent,
         Step::CreateEntry(made) => {
-            assert!(
-                seen.entry.present().is_none(),
-                "an entry is made only where there is none"
-            );
+            assert!(seen.entry.present().is_none(), "an entry is made only where there is none");
             seen.entry = EntryState::Present(AccessEntry {
                 kubernetes_groups: made.groups.clone(),
                 tags: made.tags.clone(),
@@ -313,12 +241,8 @@ fn after(step: &Step, seen: &mut Observation) {
             });
         }
         Step::AssociatePolicy { policy, scope } => {
-            let EntryState::Present(entry) = &mut seen.entry else {
-                panic!("a policy needs an entry")
-            };
-            entry
-                .access_policies
-                .retain(|held| held.policy_arn != *policy);
+            let EntryState::Present(entry) = &mut seen.entry else { panic!("a policy needs an entry") };
+            entry.access_policies.retain(|held| held.policy_arn != *policy);
             entry.access_policies.push(AccessPolicy {
                 policy_arn: policy.clone(),
                 access_scope: scope.clone(),

@@ -5,13 +5,11 @@ use proptest::prelude::*;
 
 #[test]
 fn roles_keep_their_path_and_users_are_users() {
-    let role = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0f1e2d3c4b5a6978";
+    let role =
+        "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0f1e2d3c4b5a6978";
     let arn = PrincipalArn::parse(role).unwrap();
     assert_eq!(arn.as_str(), role);
-    assert_eq!(
-        (arn.kind, arn.name.as_str()),
-        (PrincipalKind::Role, "AWSReservedSSO_Admin_0f1e2d3c4b5a6978")
-    );
+    assert_eq!((arn.kind, arn.name.as_str()), (PrincipalKind::Role, "AWSReservedSSO_Admin_0f1e2d3c4b5a6978"));
     assert_eq!(
         arn.default_username(),
         "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0f1e2d3c4b5a6978/{{SessionName}}"
@@ -24,9 +22,7 @@ fn roles_keep_their_path_and_users_are_users() {
 #[test]
 fn a_session_is_known_by_its_role() {
     let session = "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0f1e2d3c4b5a6978/jane.doe@example.com";
-    let Principal::Session(session) = Principal::parse(session).unwrap() else {
-        panic!("not a session")
-    };
+    let Principal::Session(session) = Principal::parse(session).unwrap() else { panic!("not a session") };
     assert_eq!(session.role_name, "AWSReservedSSO_Admin_0f1e2d3c4b5a6978");
     assert!(session.is_sso());
 }
@@ -36,18 +32,12 @@ fn those_whom_an_entry_cannot_let_in_are_refused_with_the_reason() {
     for (arn, reason) in [
         ("arn:aws:iam::111122223333:root", "root"),
         ("arn:aws:iam::111122223333:group/admins", "group"),
-        (
-            "arn:aws:sts::111122223333:federated-user/jane",
-            "federated user",
-        ),
+        ("arn:aws:sts::111122223333:federated-user/jane", "federated user"),
         (
             "arn:aws:iam::111122223333:role/aws-service-role/eks.amazonaws.com/AWSServiceRoleForAmazonEKS",
             "service-linked",
         ),
-        (
-            "arn:aws:iam::111122223333:saml-provider/okta",
-            "not the ARN",
-        ),
+        ("arn:aws:iam::111122223333:saml-provider/okta", "not the ARN"),
         ("arn:aws:iam::111122223333:oidc-provider/x", "not the ARN"),
         ("arn:aws:iam::aws:policy/AdministratorAccess", "account id"),
         ("arn:aws:iam::111122223333:role/", "characters"),
@@ -58,10 +48,7 @@ fn those_whom_an_entry_cannot_let_in_are_refused_with_the_reason() {
         ("arn:aws:iam:eu-west-1:111122223333:role/x", "region"),
         ("arn:aws-moon:iam::111122223333:role/x", "partition"),
         ("arn:aws:sts::111122223333:assumed-role/x", "session ARN"),
-        (
-            "arn:aws:sts::111122223333:assumed-role/x/y/z",
-            "session ARN",
-        ),
+        ("arn:aws:sts::111122223333:assumed-role/x/y/z", "session ARN"),
         ("ARN:aws:iam::111122223333:role/x", "not an ARN"),
         ("new-cluster-admin", "not an ARN"),
         ("eks.amazonaws.com", "not an ARN"),

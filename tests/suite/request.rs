@@ -64,10 +64,7 @@ fn a_misspelt_field_is_refused_and_the_nearest_one_is_named() {
         assert!(message.contains(&format!("`{misspelt}`")), "{message}");
         assert!(message.contains(&format!("`{nearest}`")), "{message}");
     }
-    let message = refusal(&with(
-        "accessScope",
-        json!({"type": "namespace", "namespace": ["a"]}),
-    ));
+    let message = refusal(&with("accessScope", json!({"type": "namespace", "namespace": ["a"]})));
     assert!(message.contains("`accessScope.namespace`"), "{message}");
     assert!(message.contains("`namespaces`"), "{message}");
 }
@@ -76,10 +73,7 @@ fn a_misspelt_field_is_refused_and_the_nearest_one_is_named() {
 fn a_field_said_twice_is_refused() {
     let event = r#"{"clusterName":"prod","clusterName":"dev","principalArn":"arn:aws:iam::111122223333:role/x"}"#;
     let message = Request::parse(event, &home()).unwrap_err().to_string();
-    assert!(
-        message.contains("`clusterName`") && message.contains("twice"),
-        "{message}"
-    );
+    assert!(message.contains("`clusterName`") && message.contains("twice"), "{message}");
     let event = r#"{"clusterName":"prod","principalArn":"arn:aws:iam::111122223333:role/x","accessScope":{"type":"cluster","type":"namespace"}}"#;
     let message = Request::parse(event, &home()).unwrap_err().to_string();
     assert!(message.contains("`accessScope.type`"), "{message}");
@@ -100,10 +94,7 @@ fn a_field_of_another_action_is_refused() {
         ("recreateEntry", json!(true)),
     ] {
         let message = refusal(&revoke(field, value));
-        assert!(
-            message.contains(&format!("`{field}`")) && message.contains("`revoke`"),
-            "{message}"
-        );
+        assert!(message.contains(&format!("`{field}`")) && message.contains("`revoke`"), "{message}");
     }
     assert!(refusal(&with("restore", json!({}))).contains("`restore`"));
     assert!(refusal(&with("expiresAt", json!("2026-11-23T18:00:00Z"))).contains("`expiresAt`"));
@@ -128,14 +119,8 @@ fn wrong_types_and_values_are_refused_with_the_place() {
         ("region", json!("eu-west")),
         ("region", json!("EU-WEST-1")),
         ("region", json!("eu-west-1.evil.example/#")),
-        (
-            "policyArn",
-            json!("arn:aws:iam::aws:policy/AdministratorAccess"),
-        ),
-        (
-            "policyArn",
-            json!("arn:aws-cn:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"),
-        ),
+        ("policyArn", json!("arn:aws:iam::aws:policy/AdministratorAccess")),
+        ("policyArn", json!("arn:aws-cn:eks::aws:cluster-access-policy/AmazonEKSViewPolicy")),
         ("policyArn", json!("Amazon EKS View")),
         ("dryRun", json!("yes")),
         ("dryRun", json!(1)),
@@ -150,27 +135,19 @@ fn wrong_types_and_values_are_refused_with_the_place() {
         ("requestedBy", json!("x".repeat(257))),
     ] {
         let message = refusal(&with(field, value.clone()));
-        assert!(
-            message.starts_with(&format!("`{field}`")),
-            "{field} = {value}: {message}"
-        );
+        assert!(message.starts_with(&format!("`{field}`")), "{field} = {value}: {message}");
     }
     for event in ["", "null", "[]", "\"prod\"", "{", "1"] {
         assert!(Request::parse(event, &home()).is_err(), "{event}");
     }
-    assert!(
-        refusal(&json!({"clusterName": "prod"})).contains("`principalArn`: the field is missing")
-    );
+    assert!(refusal(&json!({"clusterName": "prod"})).contains("`principalArn`: the field is missing"));
 }
 
 #[test]
 fn scopes_are_those_that_eks_takes() {
     let scope = |value: Value| grant(&with("accessScope", value)).scope;
     assert_eq!(scope(json!({"type": "cluster"})), AccessScope::Cluster);
-    assert_eq!(
-        scope(json!({"type": "cluster", "namespaces": []})),
-        AccessScope::Cluster
-    );
+    assert_eq!(scope(json!({"type": "cluster", "namespaces": []})), AccessScope::Cluster);
     assert_eq!(
         scope(json!({"type": "namespace", "namespaces": ["team-a", "dev-*"]})),
         AccessScope::Namespaces(vec!["team-a".to_owned(), "dev-*".to_owned()])
@@ -196,9 +173,7 @@ fn durations_are_hours_minutes_and_seconds_of_at_least_a_minute() {
     assert_eq!(duration("1h"), Some(SignedDuration::from_hours(1)));
     assert_eq!(duration("90m"), Some(SignedDuration::from_mins(90)));
     assert_eq!(duration("PT1H30M"), Some(SignedDuration::from_mins(90)));
-    for wrong in [
-        "1d", "P1D", "60", "0", "0h", "59s", "-1h", "1h ago", "", "one hour", "1w", "1mo",
-    ] {
+    for wrong in ["1d", "P1D", "60", "0", "0h", "59s", "-1h", "1h ago", "", "one hour", "1w", "1mo"] {
         let message = refusal(&with("duration", json!(wrong)));
         assert!(message.starts_with("`duration`"), "{wrong}: {message}");
     }
@@ -209,34 +184,13 @@ fn durations_are_hours_minutes_and_seconds_of_at_least_a_minute() {
 fn a_cluster_arn_says_where_the_cluster_is() {
     for (arn, partition) in [
         ("arn:aws:eks:us-east-2:111122223333:cluster/prod", "aws"),
-        (
-            "arn:aws-cn:eks:cn-north-1:111122223333:cluster/prod",
-            "aws-cn",
-        ),
-        (
-            "arn:aws-us-gov:eks:us-gov-west-1:111122223333:cluster/prod",
-            "aws-us-gov",
-        ),
-        (
-            "arn:aws-iso:eks:us-iso-east-1:111122223333:cluster/prod",
-            "aws-iso",
-        ),
-        (
-            "arn:aws-iso-b:eks:us-isob-east-1:111122223333:cluster/prod",
-            "aws-iso-b",
-        ),
-        (
-            "arn:aws-iso-e:eks:eu-isoe-west-1:111122223333:cluster/prod",
-            "aws-iso-e",
-        ),
-        (
-            "arn:aws-iso-f:eks:us-isof-south-1:111122223333:cluster/prod",
-            "aws-iso-f",
-        ),
-        (
-            "arn:aws-eusc:eks:eusc-de-east-1:111122223333:cluster/prod",
-            "aws-eusc",
-        ),
+        ("arn:aws-cn:eks:cn-north-1:111122223333:cluster/prod", "aws-cn"),
+        ("arn:aws-us-gov:eks:us-gov-west-1:111122223333:cluster/prod", "aws-us-gov"),
+        ("arn:aws-iso:eks:us-iso-east-1:111122223333:cluster/prod", "aws-iso"),
+        ("arn:aws-iso-b:eks:us-isob-east-1:111122223333:cluster/prod", "aws-iso-b"),
+        ("arn:aws-iso-e:eks:eu-isoe-west-1:111122223333:cluster/prod", "aws-iso-e"),
+        ("arn:aws-iso-f:eks:us-isof-south-1:111122223333:cluster/prod", "aws-iso-f"),
+        ("arn:aws-eusc:eks:eusc-de-east-1:111122223333:cluster/prod", "aws-eusc"),
     ] {
         let mut event = with("clusterName", json!(arn));
         event["principalArn"] = json!(format!("arn:{partition}:iam::111122223333:role/x"));
@@ -267,10 +221,7 @@ fn a_cluster_arn_must_not_contradict_the_rest() {
         "arn:aws:eks:us-east-2:111122223333:cluster/a/b",
         "arn:aws:eks:us-east-2:111122223333",
     ] {
-        assert!(
-            refusal(&with("clusterName", json!(wrong))).starts_with("`clusterName`"),
-            "{wrong}"
-        );
+        assert!(refusal(&with("clusterName", json!(wrong))).starts_with("`clusterName`"), "{wrong}");
     }
 }
 
@@ -284,14 +235,9 @@ fn revoke_and_inspect_are_read_whole() {
         "expiresAt": "2026-11-23T18:00:00Z",
         "dryRun": true,
     });
-    let Action::Revoke(read) = parse(&revoke).unwrap().action else {
-        panic!("not a revoke")
-    };
+    let Action::Revoke(read) = parse(&revoke).unwrap().action else { panic!("not a revoke") };
     assert!(read.dry_run && read.expires_at.is_some());
-    assert_eq!(
-        read.restore.unwrap().access_scope,
-        Some(AccessScope::Namespaces(vec!["a".to_owned()]))
-    );
+    assert_eq!(read.restore.unwrap().access_scope, Some(AccessScope::Namespaces(vec!["a".to_owned()])));
     let later = {
         let mut event = revoke;
         event["restore"]["version"] = json!(2);

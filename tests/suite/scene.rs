@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_eks::config::Credentials;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -23,7 +21,7 @@ use serde_json::value::RawValue;
 use simulator::Simulation;
 
 /// How long a Lambda function may run.
-const LAMBDA_TIMEOUT: Duration = Duration::from_secs(900);
+const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// A simulated AWS and the function in it.
 pub struct Scene {
@@ -36,11 +34,7 @@ pub struct Scene {
 impl Scene {
     /// The function, with its default settings, in that AWS.
     pub fn new(aws: Simulation) -> Self {
-        Self {
-            aws,
-            settings: HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]),
-            log: Arc::default(),
-        }
+        Self { aws, settings: HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]), log: Arc::default() }
     }
 
     /// The same with a setting.
@@ -57,13 +51,8 @@ impl Scene {
     /// Sends an event to a function that Lambda lets run for so long.
     pub async fn send_for(&self, event: &Value, timeout: Duration) -> Result<Value, Failed> {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
-            let credentials = Credentials::new(
-                "ASIAEXAMPLE",
-                "very-secret",
-                Some("token-of-the-session".to_owned()),
-                None,
-                "test",
-            );
+            let credentials =
+                Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
             let connection = Connection::over(self.http_client()).with_credentials(credentials);
             (settings, connection)
         });
@@ -71,13 +60,12 @@ impl Scene {
         let function = Function::new(
             settings,
             Sink::new(move |line| {
-                let line =
-                    serde_json::from_str(line).expect("every line of the log is one JSON object");
+                let line = serde_json::from_str(line).expect("every line of the log is one JSON object");
                 log.lock().unwrap().push(line);
             }),
         );
         let mut context = Context::default();
-        context.request_id = "8f507cfc-xmpl-4697-b07a-ac58fc914c95".to_owned();
+        "8f507cfc-xmpl-4697-b07a-ac58fc914c95".clone_into(&mut context.request_id);
         let end = clock::now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
         context.deadline = u64::try_from(end).unwrap();
         let payload = RawValue::from_string(event.to_string()).unwrap();
@@ -120,10 +108,7 @@ impl HttpConnector for InProcess {
                 .try_into_http1x()
                 .map_err(|error| ConnectorError::user(error.into()))?
                 .map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
-            let response = aws
-                .serve(request)
-                .await
-                .map_err(|_| ConnectorError::io("connection reset".into()))?;
+            let response = aws.serve(request).await.map_err(|_| ConnectorError::io("connection reset".into()))?;
             HttpResponse::try_from(response.map(SdkBody::from))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
@@ -136,22 +121,11 @@ pub fn steps(result: &Value) -> Vec<String> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|step| {
-            format!(
-                "{} {}",
-                step["operation"].as_str().unwrap(),
-                step["outcome"].as_str().unwrap()
-            )
-        })
+        .map(|step| format!("{} {}", step["operation"].as_str().unwrap(), step["outcome"].as_str().unwrap()))
         .collect()
 }
 
 /// The codes of a result's warnings.
 pub fn warnings(result: &Value) -> Vec<String> {
-    result["warnings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|warning| warning["code"].as_str().unwrap().to_owned())
-        .collect()
+    result["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
 }

@@ -8,8 +8,7 @@ use eks_break_glass::settings::Settings;
 pub fn settings(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let mut environment: HashMap<&str, &str> = HashMap::from([("AWS_REGION", "eu-west-1")]);
     environment.extend(variables.iter().copied());
-    Settings::read(|name| environment.get(name).map(|&value| value.to_owned()))
-        .map_err(|wrong| wrong.0)
+    Settings::read(|name| environment.get(name).map(|&value| value.to_owned())).map_err(|wrong| wrong.0)
 }
 
 #[test]
@@ -25,16 +24,8 @@ fn nothing_set_is_the_documented_default() {
 
 #[test]
 fn an_empty_variable_is_the_same_as_none() {
-    let settings = settings(&[
-        ("MAX_DURATION", ""),
-        ("EVENT_BUS", " "),
-        ("SCHEDULE_GROUP", ""),
-    ])
-    .unwrap();
-    assert_eq!(
-        (settings.max_duration, settings.event_bus, settings.schedule),
-        (None, None, None)
-    );
+    let settings = settings(&[("MAX_DURATION", ""), ("EVENT_BUS", " "), ("SCHEDULE_GROUP", "")]).unwrap();
+    assert_eq!((settings.max_duration, settings.event_bus, settings.schedule), (None, None, None));
 }
 
 #[test]
@@ -43,10 +34,7 @@ fn every_wrong_setting_is_named_at_once() {
         ("AWS_REGION", "nowhere"),
         ("ALLOWED_CLUSTERS", " , "),
         ("ALLOWED_PRINCIPALS", ""),
-        (
-            "ALLOWED_POLICIES",
-            "AmazonEKSViewPolicy,arn:aws:iam::aws:policy/AdministratorAccess",
-        ),
+        ("ALLOWED_POLICIES", "AmazonEKSViewPolicy,arn:aws:iam::aws:policy/AdministratorAccess"),
         ("ALLOW_AUTHENTICATION_MODE_CHANGE", "yes"),
         ("REQUIRE_REASON", "1"),
         ("DEFAULT_DURATION", "1d"),
@@ -71,10 +59,7 @@ fn every_wrong_setting_is_named_at_once() {
         "TARGET_EXTERNAL_ID",
         "LOG_LEVEL",
     ] {
-        assert!(
-            wrong.iter().any(|text| text.contains(name)),
-            "{name} is not named in {wrong:?}"
-        );
+        assert!(wrong.iter().any(|text| text.contains(name)), "{name} is not named in {wrong:?}");
     }
 }
 
@@ -91,8 +76,5 @@ fn policies_are_taken_by_name_and_by_arn() {
         "AmazonEKSViewPolicy, arn:aws-cn:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
     )])
     .unwrap();
-    assert_eq!(
-        settings.allowed_policies,
-        ["AmazonEKSViewPolicy", "AmazonEKSEditPolicy"]
-    );
+    assert_eq!(settings.allowed_policies, ["AmazonEKSViewPolicy", "AmazonEKSEditPolicy"]);
 }

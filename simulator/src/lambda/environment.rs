@@ -50,12 +50,7 @@ impl Environment {
         // The command holds the writing end of the log's pipe too: the log ends when nobody holds it.
         drop(command);
         let log = log.map(|(log, sink)| tokio::spawn(pass_on(log, sink)));
-        Ok(Self {
-            api,
-            process,
-            spawned,
-            log,
-        })
+        Ok(Self { api, process, spawned, log })
     }
 
     /// Sends an event and waits for what comes of it. At the deadline, counted from now, the process
@@ -146,14 +141,9 @@ fn request_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let seconds = since_epoch().as_secs() & 0xffff_ffff;
-    format!(
-        "{seconds:08x}-0000-4000-8000-{:06x}{count:06x}",
-        std::process::id()
-    )
+    format!("{seconds:08x}-0000-4000-8000-{:06x}{count:06x}", std::process::id())
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

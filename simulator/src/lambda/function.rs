@@ -33,10 +33,7 @@ impl Function {
             ("_HANDLER", "bootstrap"),
             ("TZ", ":UTC"),
             ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
-            (
-                "AWS_SECRET_ACCESS_KEY",
-                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            ),
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
             ("AWS_SESSION_TOKEN", "simulated-session"),
             ("AWS_REGION", "eu-west-1"),
             ("AWS_DEFAULT_REGION", "eu-west-1"),
@@ -51,10 +48,7 @@ impl Function {
         Self {
             program: program.into(),
             arguments: Vec::new(),
-            variables: variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
+            variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             log: None,
         }
     }
@@ -69,8 +63,7 @@ impl Function {
     /// Sets a variable of the function's environment, or replaces one.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.variables
-            .insert(name.as_ref().into(), value.as_ref().into());
+        self.variables.insert(name.as_ref().into(), value.as_ref().into());
         self
     }
 
@@ -98,10 +91,7 @@ impl Function {
 
     /// The command to spawn and, where somebody wants it, its log: one pipe for both outputs, so that
     /// their order is kept.
-    pub(super) fn command(
-        self,
-        runtime_api: SocketAddr,
-    ) -> io::Result<(Command, Option<(pipe::Receiver, LogSink)>)> {
+    pub(super) fn command(self, runtime_api: SocketAddr) -> io::Result<(Command, Option<(pipe::Receiver, LogSink)>)> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)

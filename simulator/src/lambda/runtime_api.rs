@@ -87,12 +87,7 @@ impl RuntimeApi {
         });
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = Listener::bind(loopback, None, state).await?;
-        Ok(Self {
-            events,
-            answers,
-            milestones,
-            listener,
-        })
+        Ok(Self { events, answers, milestones, listener })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -111,9 +106,7 @@ impl Answer for Arc<State> {
                 Some(accepted())
             }
             (&Method::POST, path) => {
-                let Some((request_id, kind)) = path
-                    .strip_prefix("invocation/")
-                    .and_then(|rest| rest.split_once('/'))
+                let Some((request_id, kind)) = path.strip_prefix("invocation/").and_then(|rest| rest.split_once('/'))
                 else {
                     return Some(not_found());
                 };
@@ -139,16 +132,11 @@ impl State {
         for (name, value) in [
             ("content-type", "application/json"),
             ("lambda-runtime-aws-request-id", &invocation.request_id),
-            (
-                "lambda-runtime-deadline-ms",
-                &invocation.deadline_ms.to_string(),
-            ),
+            ("lambda-runtime-deadline-ms", &invocation.deadline_ms.to_string()),
             ("lambda-runtime-invoked-function-arn", &self.function_arn),
             ("lambda-runtime-trace-id", trace),
         ] {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_str(value).ok()?);
+            response.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);
         }
         *self.current() = Some(invocation.request_id);
         Some(response)
@@ -157,11 +145,7 @@ impl State {
     fn settle(&self, request_id: &str, outcome: Outcome) -> Response<Bytes> {
         let held = self.current().take_if(|held| held == request_id);
         if held.is_none() {
-            return refusal(
-                StatusCode::BAD_REQUEST,
-                "InvalidRequestID",
-                "Invalid request ID",
-            );
+            return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
         }
         let _ = self.milestones.first_answer.set(Instant::now());
         self.pass_on(held, outcome);
@@ -170,10 +154,7 @@ impl State {
 
     fn pass_on(&self, request_id: Option<String>, outcome: Outcome) {
         // Nobody listens any more only while the environment is being taken down.
-        let _ = self.answers.send(Settled {
-            request_id,
-            outcome,
-        });
+        let _ = self.answers.send(Settled { request_id, outcome });
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -204,10 +185,7 @@ fn failure(headers: &HeaderMap, body: &[u8]) -> Outcome {
         header.to_str().ok().map(str::to_owned)
     };
     Outcome::Error {
-        error_type: report
-            .error_type
-            .or_else(in_header)
-            .unwrap_or_else(|| "Runtime.Unknown".to_owned()),
+        error_type: report.error_type.or_else(in_header).unwrap_or_else(|| "Runtime.Unknown".to_owned()),
         error_message: report.error_message,
     }
 }
@@ -217,16 +195,9 @@ fn accepted() -> Response<Bytes> {
 }
 
 fn not_found() -> Response<Bytes> {
-    refusal(
-        StatusCode::NOT_FOUND,
-        "NotFound",
-        "no such path in the Runtime API 2018-06-01",
-    )
+    refusal(StatusCode::NOT_FOUND, "NotFound", "no such path in the Runtime API 2018-06-01")
 }
 
 fn refusal(status: StatusCode, error_type: &str, message: &str) -> Response<Bytes> {
-    listener::json(
-        status,
-        &json!({ "errorType": error_type, "errorMessage": message }),
-    )
+    listener::json(status, &json!({ "errorType": error_type, "errorMessage": message }))
 }

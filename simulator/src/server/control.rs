@@ -43,11 +43,7 @@ pub(super) fn is_for_us(request: &Request<Bytes>) -> bool {
 }
 
 /// Answers; `initial` is the world to go back to.
-pub(super) fn answer(
-    simulation: &Simulation,
-    initial: &World,
-    request: &Request<Bytes>,
-) -> Response<Bytes> {
+pub(super) fn answer(simulation: &Simulation, initial: &World, request: &Request<Bytes>) -> Response<Bytes> {
     let path = request.uri().path().strip_prefix(PREFIX);
     let answer = match (request.method(), path.unwrap_or_default()) {
         (&Method::GET, "calls") => Ok(json!({ "calls": simulation.calls() })),
@@ -55,10 +51,7 @@ pub(super) fn answer(
         (&Method::GET, "snapshot") => snapshot(simulation, request),
         (&Method::POST, "faults") => inject(simulation, request.body()),
         (&Method::POST, "reset") => Ok(reset(simulation, initial)),
-        (method, path) => Err((
-            StatusCode::NOT_FOUND,
-            format!("there is no `{method} {PREFIX}{path}`"),
-        )),
+        (method, path) => Err((StatusCode::NOT_FOUND, format!("there is no `{method} {PREFIX}{path}`"))),
     };
     match answer {
         Ok(body) => listener::json(StatusCode::OK, &body),

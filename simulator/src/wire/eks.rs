@@ -52,23 +52,12 @@ struct TagBody {
 }
 
 /// Reads a request by its method and path.
-pub(super) fn read(
-    request: &Request<Bytes>,
-    query: &BTreeMap<String, String>,
-) -> Result<Operation, ApiError> {
-    let segments: Vec<String> = request
-        .uri()
-        .path()
-        .split('/')
-        .skip(1)
-        .map(decode)
-        .collect();
+pub(super) fn read(request: &Request<Bytes>, query: &BTreeMap<String, String>) -> Result<Operation, ApiError> {
+    let segments: Vec<String> = request.uri().path().split('/').skip(1).map(decode).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let body = request.body();
     match (request.method(), segments.as_slice()) {
-        (&Method::GET, ["access-policies"]) => {
-            Ok(Operation::ListAccessPolicies { page: page(query)? })
-        }
+        (&Method::GET, ["access-policies"]) => Ok(Operation::ListAccessPolicies { page: page(query)? }),
         (method, ["tags", arn]) => read_tags(method, arn, request),
         (&Method::GET, ["clusters", name]) => Ok(Operation::DescribeCluster { name: owned(name) }),
         (&Method::POST, ["clusters", name, "update-config"]) => {
@@ -80,13 +69,10 @@ pub(super) fn read(
                 token: token.and_then(|token| token.as_str().map(str::to_owned)),
             })
         }
-        (&Method::GET, ["clusters", name, "updates"]) => {
-            Ok(Operation::ListUpdates { name: owned(name) })
+        (&Method::GET, ["clusters", name, "updates"]) => Ok(Operation::ListUpdates { name: owned(name) }),
+        (&Method::GET, ["clusters", name, "updates", id]) => {
+            Ok(Operation::DescribeUpdate { name: owned(name), id: owned(id) })
         }
-        (&Method::GET, ["clusters", name, "updates", id]) => Ok(Operation::DescribeUpdate {
-            name: owned(name),
-            id: owned(id),
-        }),
         (method, ["clusters", cluster, "access-entries", rest @ ..]) => {
             read_entries(method, owned(cluster), rest, query, body)
         }
@@ -121,14 +107,8 @@ fn read_entries(
                 },
             }
         }
-        (&Method::GET, [principal]) => Operation::DescribeAccessEntry {
-            cluster,
-            principal: owned(principal),
-        },
-        (&Method::DELETE, [principal]) => Operation::DeleteAccessEntry {
-            cluster,
-            principal: owned(principal),
-        },
+        (&Method::GET, [principal]) => Operation::DescribeAccessEntry { cluster, principal: owned(principal) },
+        (&Method::DELETE, [principal]) => Operation::DeleteAccessEntry { cluster, principal: owned(principal) },
         (&Method::POST, [principal]) => {
             let body: UpdateBody = json(body)?;
             Operation::UpdateAccessEntry {
@@ -138,32 +118,20 @@ fn read_entries(
                 groups: body.kubernetes_groups,
             }
         }
-        (&Method::GET, [principal, "access-policies"]) => Operation::ListAssociatedAccessPolicies {
-            cluster,
-            principal: owned(principal),
-            page: page(query)?,
-        },
+        (&Method::GET, [principal, "access-policies"]) => {
+            Operation::ListAssociatedAccessPolicies { cluster, principal: owned(principal), page: page(query)? }
+        }
         (&Method::POST, [principal, "access-policies"]) => {
-            let AssociateBody {
-                policy_arn,
-                access_scope,
-            } = json(body)?;
+            let AssociateBody { policy_arn, access_scope } = json(body)?;
             Operation::AssociateAccessPolicy {
                 cluster,
                 principal: owned(principal),
                 policy: policy_arn,
-                scope: Scope {
-                    kind: access_scope.r#type,
-                    namespaces: access_scope.namespaces,
-                },
+                scope: Scope { kind: access_scope.r#type, namespaces: access_scope.namespaces },
             }
         }
         (&Method::DELETE, [principal, "access-policies", policy]) => {
-            Operation::DisassociateAccessPolicy {
-                cluster,
-                principal: owned(principal),
-                policy: owned(policy),
-            }
+            Operation::DisassociateAccessPolicy { cluster, principal: owned(principal), policy: owned(policy) }
         }
         _ => return Err(ApiError::unknown_operation()),
     })
@@ -173,20 +141,11 @@ fn read_tags(method: &Method, arn: &str, request: &Request<Bytes>) -> Result<Ope
     let arn = owned(arn);
     match *method {
         Method::GET => Ok(Operation::ListTagsForResource { arn }),
-        Method::POST => Ok(Operation::TagResource {
-            arn,
-            tags: json::<TagBody>(request.body())?.tags,
-        }),
+        Method::POST => Ok(Operation::TagResource { arn, tags: json::<TagBody>(request.body())?.tags }),
         Method::DELETE => {
             let given = url_pairs(request.uri().query().unwrap_or_default());
-            let keys = given
-                .into_iter()
-                .filter(|(name, _)| name == "tagKeys")
-                .map(|(_, key)| key);
-            Ok(Operation::UntagResource {
-                arn,
-                keys: keys.collect(),
-            })
+            let keys = given.into_iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key);
+            Ok(Operation::UntagResource { arn, keys: keys.collect() })
         }
         _ => Err(ApiError::unknown_operation()),
     }
@@ -195,8 +154,7 @@ fn read_tags(method: &Method, arn: &str, request: &Request<Bytes>) -> Result<Ope
 fn page(query: &BTreeMap<String, String>) -> Result<Page, ApiError> {
     let max_results = query.get("maxResults").map(|text| text.parse()).transpose();
     Ok(Page {
-        max_results: max_results
-            .map_err(|_| ApiError::invalid_parameter("maxResults is not a number"))?,
+        max_results: max_results.map_err(|_| ApiError::invalid_parameter("maxResults is not a number"))?,
         next_token: query.get("nextToken").cloned(),
     })
 }

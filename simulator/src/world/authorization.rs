@@ -11,12 +11,7 @@ use crate::policy::{Decision, Question};
 impl World {
     /// # Errors
     /// If the caller's policy does not allow the call.
-    pub(super) fn authorize(
-        &self,
-        caller: &Caller,
-        region: &str,
-        operation: &Operation,
-    ) -> Result<(), ApiError> {
+    pub(super) fn authorize(&self, caller: &Caller, region: &str, operation: &Operation) -> Result<(), ApiError> {
         if matches!(operation, Operation::GetCallerIdentity) {
             return Ok(());
         }
@@ -33,13 +28,7 @@ impl World {
         Ok(())
     }
 
-    fn question(
-        &self,
-        caller: &Caller,
-        region: &str,
-        operation: &Operation,
-        action: &str,
-    ) -> Question {
+    fn question(&self, caller: &Caller, region: &str, operation: &Operation, action: &str) -> Question {
         let mut context = BTreeMap::new();
         let mut set = |key: &str, values: Vec<String>| context.insert(key.to_lowercase(), values);
         let name = cluster::name_of(operation);
@@ -50,9 +39,7 @@ impl World {
             Operation::GetUser { name } => format!("arn:aws:iam::{}:user/{name}", caller.account),
             Operation::ListAccessPolicies { .. } => "*".to_owned(),
             Operation::UpdateClusterConfig { config, .. } => {
-                let mode = config
-                    .get("accessConfig")
-                    .and_then(|access| access.get("authenticationMode"));
+                let mode = config.get("accessConfig").and_then(|access| access.get("authenticationMode"));
                 if let Some(mode) = mode.and_then(serde_json::Value::as_str) {
                     set("eks:authenticationMode", vec![mode.to_owned()]);
                 }
@@ -104,36 +91,16 @@ impl World {
             | Operation::ListTagsForResource { arn } => arn.clone(),
             _ => cluster_arn,
         };
-        Question {
-            action: format!("{}:{action}", operation.service()),
-            resource,
-            context,
-        }
+        Question { action: format!("{}:{action}", operation.service()), resource, context }
     }
 
-    fn entry_of(
-        &self,
-        caller: &Caller,
-        region: &str,
-        cluster: &str,
-        principal: &str,
-    ) -> Option<&super::Entry> {
-        let key = (
-            caller.account.clone(),
-            region.to_owned(),
-            cluster.to_owned(),
-        );
+    fn entry_of(&self, caller: &Caller, region: &str, cluster: &str, principal: &str) -> Option<&super::Entry> {
+        let key = (caller.account.clone(), region.to_owned(), cluster.to_owned());
         self.clusters.get(&key)?.entries.get(principal)
     }
 
     /// The ARN of an entry, which has no path in it: `access-entry/CLUSTER/role/ACCOUNT/NAME/UUID`.
-    fn entry_arn(
-        &self,
-        caller: &Caller,
-        region: &str,
-        operation: &Operation,
-        principal: &str,
-    ) -> String {
+    fn entry_arn(&self, caller: &Caller, region: &str, operation: &Operation, principal: &str) -> String {
         let resource = principal.splitn(6, ':').nth(5).unwrap_or_default();
         let kind = resource.split('/').next().unwrap_or_default();
         let name = resource.rsplit('/').next().unwrap_or_default();
@@ -148,19 +115,14 @@ impl World {
 }
 
 fn prefix(caller: &Caller, region: &str) -> String {
-    let partition = super::Cluster::new("", super::Mode::Api)
-        .at(&caller.account, region)
-        .partition();
+    let partition = super::Cluster::new("", super::Mode::Api).at(&caller.account, region).partition();
     format!("arn:{partition}:eks:{region}:{}:", caller.account)
 }
 
 fn decide(caller: &Caller, service: &str, question: &Question) -> Result<(), ApiError> {
     let why = match caller.policy.decide(question) {
         Decision::Allowed => return Ok(()),
-        Decision::NotAllowed => format!(
-            "because no identity-based policy allows the {} action",
-            question.action
-        ),
+        Decision::NotAllowed => format!("because no identity-based policy allows the {} action", question.action),
         Decision::Denied => "with an explicit deny in an identity-based policy".to_owned(),
     };
     Err(ApiError::access_denied(

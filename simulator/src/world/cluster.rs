@@ -54,11 +54,7 @@ pub struct ModeChange {
 
 impl Default for ModeChange {
     fn default() -> Self {
-        Self {
-            takes: Duration::from_secs(90),
-            hidden_for: Duration::ZERO,
-            fails: None,
-        }
+        Self { takes: Duration::from_secs(90), hidden_for: Duration::ZERO, fails: None }
     }
 }
 
@@ -196,29 +192,17 @@ impl Cluster {
             ("us-isof-", "aws-iso-f"),
             ("eusc-", "aws-eusc"),
         ];
-        prefixes
-            .iter()
-            .find(|(prefix, _)| self.region.starts_with(prefix))
-            .map_or("aws", |(_, partition)| partition)
+        prefixes.iter().find(|(prefix, _)| self.region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
     }
 
     /// Its ARN.
     #[must_use]
     pub fn arn(&self) -> String {
-        format!(
-            "arn:{}:eks:{}:{}:cluster/{}",
-            self.partition(),
-            self.region,
-            self.account,
-            self.name
-        )
+        format!("arn:{}:eks:{}:{}:cluster/{}", self.partition(), self.region, self.account, self.name)
     }
 
     pub(super) fn snapshot(&self) -> BTreeMap<String, EntrySnapshot> {
-        self.entries
-            .iter()
-            .map(|(principal, entry)| (principal.clone(), entry.snapshot()))
-            .collect()
+        self.entries.iter().map(|(principal, entry)| (principal.clone(), entry.snapshot())).collect()
     }
 
     /// What has come to pass by now.
@@ -243,10 +227,7 @@ impl Cluster {
             self.mode_since = Some(at);
             self.make_own_entries(at);
         }
-        let updating = self
-            .updates
-            .iter()
-            .any(|update| update.status == "InProgress" && update.shows_at <= now);
+        let updating = self.updates.iter().any(|update| update.status == "InProgress" && update.shows_at <= now);
         match (updating, self.status.as_str()) {
             (true, "ACTIVE") => "UPDATING".clone_into(&mut self.status),
             (false, "UPDATING") => "ACTIVE".clone_into(&mut self.status),
@@ -261,13 +242,8 @@ impl Cluster {
             self.insert_entry(entry, 0xbeef_0000 + number as u64);
         }
         if let Some(creator) = self.creator.clone() {
-            let admin = format!(
-                "arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
-                self.partition()
-            );
-            let entry = Entry::new(&creator)
-                .made_at(at)
-                .with_policy(&admin, Scope::cluster());
+            let admin = format!("arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", self.partition());
+            let entry = Entry::new(&creator).made_at(at).with_policy(&admin, Scope::cluster());
             self.insert_entry(entry, 0xbeef_ffff);
         }
     }
@@ -324,30 +300,16 @@ impl Cluster {
             return Ok(answer);
         }
         if config.len() != 1 {
-            return Err(ApiError::invalid_parameter(
-                "Only one type of update can be allowed.",
-            ));
+            return Err(ApiError::invalid_parameter("Only one type of update can be allowed."));
         }
-        let wanted = body
-            .pointer("/accessConfig/authenticationMode")
-            .and_then(Value::as_str);
+        let wanted = body.pointer("/accessConfig/authenticationMode").and_then(Value::as_str);
         let Some(wanted) = wanted else {
-            return Err(ApiError::invalid_parameter(
-                "This update is not one that the simulator knows.",
-            ));
+            return Err(ApiError::invalid_parameter("This update is not one that the simulator knows."));
         };
-        if self.description.contains_key("outpostConfig")
-            || self.description.contains_key("connectorConfig")
-        {
-            return Err(ApiError::invalid_request(
-                "This operation is not supported for this kind of cluster.",
-            ));
+        if self.description.contains_key("outpostConfig") || self.description.contains_key("connectorConfig") {
+            return Err(ApiError::invalid_request("This operation is not supported for this kind of cluster."));
         }
-        if let Some(update) = self
-            .updates
-            .iter()
-            .find(|update| update.status == "InProgress")
-        {
+        if let Some(update) = self.updates.iter().find(|update| update.status == "InProgress") {
             return Err(ApiError::in_use(format!(
                 "Cannot AccessConfigUpdate because cluster {} currently has update {} in progress",
                 self.name, update.id
@@ -360,10 +322,7 @@ impl Cluster {
             )));
         };
         if self.status != "ACTIVE" {
-            return Err(ApiError::in_use(format!(
-                "Cluster {} is {}",
-                self.name, self.status
-            )));
+            return Err(ApiError::in_use(format!("Cluster {} is {}", self.name, self.status)));
         }
         self.updates.push(Update {
             id: uuid(context.id),
@@ -406,9 +365,7 @@ impl Cluster {
 
     /// Entries are refused in `CONFIG_MAP` mode (terraform-aws-eks-blueprints issue 1877), and for a while after it.
     pub(super) fn require_entries(&self, context: &Context<'_>) -> Result<(), ApiError> {
-        let fresh = self
-            .mode_since
-            .is_some_and(|since| context.now < after(since, context.delays.mode));
+        let fresh = self.mode_since.is_some_and(|since| context.now < after(since, context.delays.mode));
         if self.mode == Mode::ConfigMap || fresh {
             return Err(ApiError::invalid_request(
                 "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.",
@@ -430,9 +387,7 @@ impl Update {
         let (kind, params) = match self.mode {
             Some(mode) => (
                 "AccessConfigUpdate",
-                vec![
-                    json!({ "type": "AuthenticationMode", "value": format!("\"{}\"", mode.name()) }),
-                ],
+                vec![json!({ "type": "AuthenticationMode", "value": format!("\"{}\"", mode.name()) })],
             ),
             None => ("VersionUpdate", Vec::new()),
         };
@@ -460,9 +415,7 @@ pub(super) fn name_of(operation: &Operation) -> String {
         | Operation::ListAssociatedAccessPolicies { cluster, .. } => cluster.clone(),
         Operation::TagResource { arn, .. }
         | Operation::UntagResource { arn, .. }
-        | Operation::ListTagsForResource { arn } => {
-            arn.split('/').nth(1).unwrap_or_default().to_owned()
-        }
+        | Operation::ListTagsForResource { arn } => arn.split('/').nth(1).unwrap_or_default().to_owned(),
         _ => String::new(),
     }
 }

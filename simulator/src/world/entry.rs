@@ -74,9 +74,7 @@ impl Entry {
     /// A `STANDARD` entry without policies, made an hour before it all begins.
     #[must_use]
     pub fn new(principal: &str) -> Self {
-        let made = World::START
-            .saturating_sub(jiff::SignedDuration::from_hours(1))
-            .unwrap_or(World::START);
+        let made = World::START.saturating_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(World::START);
         Self {
             principal: principal.to_owned(),
             principal_id: None,
@@ -144,11 +142,7 @@ impl Entry {
         } else {
             format!("arn:aws:eks::aws:cluster-access-policy/{policy}")
         };
-        let association = Association {
-            scope,
-            associated_at: self.created_at,
-            modified_at: self.created_at,
-        };
+        let association = Association { scope, associated_at: self.created_at, modified_at: self.created_at };
         self.policies.insert(arn, association);
         self
     }
@@ -159,21 +153,14 @@ impl Entry {
             username: self.username.clone(),
             groups: self.groups.clone(),
             tags: self.tags.clone(),
-            policies: self
-                .policies
-                .iter()
-                .map(|(arn, held)| (arn.clone(), held.scope.clone()))
-                .collect(),
+            policies: self.policies.iter().map(|(arn, held)| (arn.clone(), held.scope.clone())).collect(),
         }
     }
 
     /// Its ARN leaves the principal's path out; a username that was not given is made up ("Create access entries" in the UG).
     pub(super) fn in_cluster(mut self, cluster: &Cluster, id: u64) -> Self {
         let fields: Vec<_> = self.principal.splitn(6, ':').collect();
-        let (partition, account) = (
-            cluster.partition(),
-            fields.get(4).copied().unwrap_or_default(),
-        );
+        let (partition, account) = (cluster.partition(), fields.get(4).copied().unwrap_or_default());
         let resource = fields.get(5).copied().unwrap_or_default();
         let kind = resource.split('/').next().unwrap_or_default();
         let name = resource.rsplit('/').next().unwrap_or_default();
@@ -189,9 +176,7 @@ impl Entry {
                 ("EC2_LINUX" | "EC2_WINDOWS", _) => "system:node:{{EC2PrivateDNSName}}".to_owned(),
                 ("FARGATE_LINUX" | "HYBRID_LINUX", _) => "system:node:{{SessionName}}".to_owned(),
                 (_, "user") => self.principal.clone(),
-                _ => format!(
-                    "arn:{partition}:sts::{account}:assumed-role/{name}/{{{{SessionName}}}}"
-                ),
+                _ => format!("arn:{partition}:sts::{account}:assumed-role/{name}/{{{{SessionName}}}}"),
             };
         }
         self
@@ -241,27 +226,15 @@ const POLICIES: [&str; 7] = [
     "AmazonEKSViewPolicy",
 ];
 /// Some of those that only service-linked roles can have.
-const OWN_POLICIES: [&str; 3] = [
-    "AmazonEKSAutoNodePolicy",
-    "AmazonEKSComputePolicy",
-    "AmazonEKSNetworkingPolicy",
-];
+const OWN_POLICIES: [&str; 3] = ["AmazonEKSAutoNodePolicy", "AmazonEKSComputePolicy", "AmazonEKSNetworkingPolicy"];
 const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
-const NODE_TYPES: [&str; 5] = [
-    "EC2_LINUX",
-    "EC2_WINDOWS",
-    "FARGATE_LINUX",
-    "HYBRID_LINUX",
-    "EC2",
-];
+const NODE_TYPES: [&str; 5] = ["EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2"];
 
 /// What is wrong with a call whatever the cluster: answered before the cluster is looked up.
 pub(super) fn check_shape(operation: &Operation) -> Result<(), ApiError> {
     match operation {
         Operation::CreateAccessEntry { entry, .. } => check_new_entry(entry),
-        Operation::UpdateAccessEntry {
-            username, groups, ..
-        } => {
+        Operation::UpdateAccessEntry { username, groups, .. } => {
             check_username(username.as_deref())?;
             check_groups(groups.as_deref().unwrap_or_default())
         }
@@ -276,16 +249,10 @@ pub(super) fn check_shape(operation: &Operation) -> Result<(), ApiError> {
 fn check_new_entry(entry: &NewEntry) -> Result<(), ApiError> {
     let principal = entry.principal.as_str();
     let fields: Vec<_> = principal.splitn(6, ':').collect();
-    let (service, resource) = (
-        fields.get(2).copied(),
-        fields.get(5).copied().unwrap_or_default(),
-    );
-    let named =
-        resource == "root" || resource.starts_with("role/") || resource.starts_with("user/");
+    let (service, resource) = (fields.get(2).copied(), fields.get(5).copied().unwrap_or_default());
+    let named = resource == "root" || resource.starts_with("role/") || resource.starts_with("user/");
     if service != Some("iam") || !named {
-        return Err(ApiError::invalid_parameter(
-            "The principalArn parameter format is not valid",
-        ));
+        return Err(ApiError::invalid_parameter("The principalArn parameter format is not valid"));
     }
     if resource.starts_with("role/aws-service-role/") {
         return Err(ApiError::invalid_parameter(
@@ -314,14 +281,12 @@ fn check_username(username: Option<&str>) -> Result<(), ApiError> {
         return Ok(());
     };
     if let Some(prefix) = RESERVED.iter().find(|prefix| username.starts_with(*prefix)) {
-        return Err(ApiError::invalid_parameter(format!(
-            "The username must not begin with {prefix}"
-        )));
+        return Err(ApiError::invalid_parameter(format!("The username must not begin with {prefix}")));
     }
     match username.split_once("{{SessionName}}") {
-        Some((before, _)) if !before.contains(':') => Err(ApiError::invalid_parameter(
-            "The username must contain a colon before {{SessionName}}",
-        )),
+        Some((before, _)) if !before.contains(':') => {
+            Err(ApiError::invalid_parameter("The username must contain a colon before {{SessionName}}"))
+        }
         _ => Ok(()),
     }
 }
@@ -341,24 +306,16 @@ fn check_policy_form(policy: &str) -> Result<(), ApiError> {
     if policy.split(':').nth(2) == Some("eks") {
         return Ok(());
     }
-    Err(ApiError::invalid_parameter(
-        "The policyArn parameter format is not valid",
-    ))
+    Err(ApiError::invalid_parameter("The policyArn parameter format is not valid"))
 }
 
 fn check_scope(scope: &Scope) -> Result<(), ApiError> {
-    Err(ApiError::invalid_parameter(
-        match (scope.kind.as_str(), scope.namespaces.is_empty()) {
-            ("cluster", true) | ("namespace", false) => return Ok(()),
-            ("cluster", false) => {
-                "accessScope should not include namespaces if the type is not set as namespace"
-            }
-            ("namespace", true) => {
-                "At least 1 namespace must be provided if the type is set as namespace"
-            }
-            _ => "accessScope type must be one of [namespace, cluster]",
-        },
-    ))
+    Err(ApiError::invalid_parameter(match (scope.kind.as_str(), scope.namespaces.is_empty()) {
+        ("cluster", true) | ("namespace", false) => return Ok(()),
+        ("cluster", false) => "accessScope should not include namespaces if the type is not set as namespace",
+        ("namespace", true) => "At least 1 namespace must be provided if the type is set as namespace",
+        _ => "accessScope type must be one of [namespace, cluster]",
+    }))
 }
 
 fn entry_not_found() -> ApiError {
@@ -368,9 +325,10 @@ fn entry_not_found() -> ApiError {
 }
 
 pub(super) fn list_policies(page: &Page) -> Result<Answer, ApiError> {
-    let all = POLICIES.iter().chain(&OWN_POLICIES).map(|name| {
-        json!({ "name": name, "arn": format!("arn:aws:eks::aws:cluster-access-policy/{name}") })
-    });
+    let all = POLICIES
+        .iter()
+        .chain(&OWN_POLICIES)
+        .map(|name| json!({ "name": name, "arn": format!("arn:aws:eks::aws:cluster-access-policy/{name}") }));
     paged("accessPolicies", all.collect(), page).map(Answer::Json)
 }
 
@@ -378,9 +336,7 @@ pub(super) fn list_policies(page: &Page) -> Result<Answer, ApiError> {
 fn paged(field: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
     let most = page.max_results.unwrap_or(100);
     if !(1..=100).contains(&most) {
-        return Err(ApiError::invalid_parameter(
-            "maxResults must be between 1 and 100",
-        ));
+        return Err(ApiError::invalid_parameter("maxResults must be between 1 and 100"));
     }
     let from = match &page.next_token {
         None => 0,
@@ -398,39 +354,21 @@ fn paged(field: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
 }
 
 impl Cluster {
-    pub(super) fn call_entries(
-        &mut self,
-        operation: &Operation,
-        context: &Context<'_>,
-    ) -> Result<Value, ApiError> {
+    pub(super) fn call_entries(&mut self, operation: &Operation, context: &Context<'_>) -> Result<Value, ApiError> {
         let name = self.name.clone();
         match operation {
-            Operation::CreateAccessEntry { entry, token, .. } => {
-                self.create_entry(entry, token.as_deref(), context)
-            }
+            Operation::CreateAccessEntry { entry, token, .. } => self.create_entry(entry, token.as_deref(), context),
             Operation::ListAccessEntries { policy, page, .. } => {
-                let visible = self
-                    .entries
-                    .values()
-                    .filter(|entry| entry.visible_from <= context.now);
+                let visible = self.entries.values().filter(|entry| entry.visible_from <= context.now);
                 let listed = visible
-                    .filter(|entry| {
-                        policy
-                            .as_ref()
-                            .is_none_or(|policy| entry.policies.contains_key(policy))
-                    })
+                    .filter(|entry| policy.as_ref().is_none_or(|policy| entry.policies.contains_key(policy)))
                     .map(|entry| json!(entry.principal));
                 paged("accessEntries", listed.collect(), page)
             }
             Operation::DescribeAccessEntry { principal, .. } => {
                 Ok(json!({ "accessEntry": self.entry(principal, context)?.json(&name) }))
             }
-            Operation::UpdateAccessEntry {
-                principal,
-                username,
-                groups,
-                ..
-            } => {
+            Operation::UpdateAccessEntry { principal, username, groups, .. } => {
                 let entry = self.entry(principal, context)?;
                 if let Some(username) = username {
                     entry.username.clone_from(username);
@@ -441,39 +379,25 @@ impl Cluster {
                 entry.touch(context.now, context.delays.kubernetes);
                 Ok(json!({ "accessEntry": entry.json(&name) }))
             }
-            Operation::DeleteAccessEntry { principal, .. } => self
-                .entries
-                .remove(principal)
-                .map(|_| json!({}))
-                .ok_or_else(entry_not_found),
-            Operation::AssociateAccessPolicy {
-                principal,
-                policy,
-                scope,
-                ..
-            } => self.associate(principal, policy, scope, context),
-            Operation::DisassociateAccessPolicy {
-                principal, policy, ..
-            } => {
+            Operation::DeleteAccessEntry { principal, .. } => {
+                self.entries.remove(principal).map(|_| json!({})).ok_or_else(entry_not_found)
+            }
+            Operation::AssociateAccessPolicy { principal, policy, scope, .. } => {
+                self.associate(principal, policy, scope, context)
+            }
+            Operation::DisassociateAccessPolicy { principal, policy, .. } => {
                 let entry = self.entry(principal, context)?;
                 entry.require_standard()?;
                 let gone = entry.policies.remove(policy);
                 entry.touch(context.now, context.delays.kubernetes);
                 gone.map(|_| json!({})).ok_or_else(|| {
-                    ApiError::not_found(
-                        "The specified policyArn is not associated with the access entry.",
-                    )
+                    ApiError::not_found("The specified policyArn is not associated with the access entry.")
                 })
             }
-            Operation::ListAssociatedAccessPolicies {
-                principal, page, ..
-            } => {
+            Operation::ListAssociatedAccessPolicies { principal, page, .. } => {
                 let entry = self.entry(principal, context)?;
                 entry.require_standard()?;
-                let held = entry
-                    .policies
-                    .iter()
-                    .map(|(policy, held)| held.json(policy));
+                let held = entry.policies.iter().map(|(policy, held)| held.json(policy));
                 let mut shown = paged("associatedAccessPolicies", held.collect(), page)?;
                 if let Value::Object(fields) = &mut shown {
                     fields.insert("clusterName".to_owned(), json!(name));
@@ -496,10 +420,7 @@ impl Cluster {
 
     /// An entry as far as it can be seen yet.
     fn entry(&mut self, principal: &str, context: &Context<'_>) -> Result<&mut Entry, ApiError> {
-        self.entries
-            .get_mut(principal)
-            .filter(|entry| entry.visible_from <= context.now)
-            .ok_or_else(entry_not_found)
+        self.entries.get_mut(principal).filter(|entry| entry.visible_from <= context.now).ok_or_else(entry_not_found)
     }
 
     fn tagged(&mut self, arn: &str) -> Result<&mut Entry, ApiError> {
@@ -509,12 +430,7 @@ impl Cluster {
             .ok_or_else(|| ApiError::not_found("The specified resource could not be found."))
     }
 
-    fn create_entry(
-        &mut self,
-        new: &NewEntry,
-        token: Option<&str>,
-        context: &Context<'_>,
-    ) -> Result<Value, ApiError> {
+    fn create_entry(&mut self, new: &NewEntry, token: Option<&str>, context: &Context<'_>) -> Result<Value, ApiError> {
         let body = json!([new.principal, new.kind, new.username, new.groups, new.tags]);
         if let Some(answer) = self.answered_before(token, &body) {
             return Ok(answer);
@@ -527,33 +443,22 @@ impl Cluster {
             ));
         }
         // The account's root is taken, and of no use (aws-iam-authenticator issue 797).
-        let id = context
-            .principals
-            .get(&new.principal)
-            .and_then(|principal| principal.id_to_eks(context.now));
+        let id = context.principals.get(&new.principal).and_then(|principal| principal.id_to_eks(context.now));
         if id.is_none() && !new.principal.ends_with(":root") {
-            return Err(ApiError::invalid_parameter(
-                "The specified principalArn is invalid: invalid principal.",
-            ));
+            return Err(ApiError::invalid_parameter("The specified principalArn is invalid: invalid principal."));
         }
         if self.entries.contains_key(&new.principal) {
-            return Err(ApiError::in_use(
-                "The specified access entry resource is already in use on this cluster.",
-            ));
+            return Err(ApiError::in_use("The specified access entry resource is already in use on this cluster."));
         }
         if self.entries.len() >= context.quota {
-            return Err(ApiError::limit_exceeded(
-                "The maximum number of access entries for this cluster is reached.",
-            ));
+            return Err(ApiError::limit_exceeded("The maximum number of access entries for this cluster is reached."));
         }
         let entry = Entry {
             principal_id: id,
             username: new.username.clone().unwrap_or_default(),
             groups: new.groups.clone(),
             tags: new.tags.clone(),
-            ..Entry::new(&new.principal)
-                .of_kind(&kind)
-                .made_at(context.now)
+            ..Entry::new(&new.principal).of_kind(&kind).made_at(context.now)
         };
         let mut entry = entry.in_cluster(self, context.id);
         entry.visible_from = after(context.now, context.delays.entry);
@@ -584,24 +489,17 @@ impl Cluster {
                 ));
             }
             _ => {
-                return Err(ApiError::not_found(
-                    "The specified policyArn could not be found.",
-                ));
+                return Err(ApiError::not_found("The specified policyArn could not be found."));
             }
         }
         let association = Association {
             scope: scope.clone(),
-            associated_at: entry
-                .policies
-                .get(policy)
-                .map_or(context.now, |held| held.associated_at),
+            associated_at: entry.policies.get(policy).map_or(context.now, |held| held.associated_at),
             modified_at: context.now,
         };
         let shown = association.json(policy);
         entry.policies.insert(policy.to_owned(), association);
         entry.touch(context.now, context.delays.kubernetes);
-        Ok(
-            json!({ "clusterName": name, "principalArn": principal, "associatedAccessPolicy": shown }),
-        )
+        Ok(json!({ "clusterName": name, "principalArn": principal, "associatedAccessPolicy": shown }))
     }
 }

@@ -21,9 +21,9 @@ impl KubernetesAccess {
     pub fn is_cluster_admin(&self) -> bool {
         match self {
             Self::Unauthorized => false,
-            Self::Mapped(policies) => policies.iter().any(|(policy, scope)| {
-                policy.ends_with("/AmazonEKSClusterAdminPolicy") && scope.kind == "cluster"
-            }),
+            Self::Mapped(policies) => policies
+                .iter()
+                .any(|(policy, scope)| policy.ends_with("/AmazonEKSClusterAdminPolicy") && scope.kind == "cluster"),
         }
     }
 }
@@ -37,16 +37,8 @@ impl World {
 
     /// An entry is found by ARN, then the principal's unique id has to be the one that it was made for. It outranks
     /// aws-auth ("Migrating existing aws-auth `ConfigMap` entries to access entries" in the UG).
-    fn kubernetes_access_at(
-        &self,
-        cluster: &str,
-        principal: &str,
-        now: Timestamp,
-    ) -> KubernetesAccess {
-        let id = self
-            .principals
-            .get(principal)
-            .and_then(|principal| principal.id_at(now));
+    fn kubernetes_access_at(&self, cluster: &str, principal: &str, now: Timestamp) -> KubernetesAccess {
+        let id = self.principals.get(principal).and_then(|principal| principal.id_at(now));
         let (Some(cluster), Some(id)) = (self.cluster(cluster), id) else {
             return KubernetesAccess::Unauthorized;
         };
@@ -56,15 +48,11 @@ impl World {
             .filter(|entry| cluster.mode != Mode::ConfigMap && entry.effective_from <= now)
             .filter(|entry| entry.principal_id.as_ref() == Some(&id));
         if let Some(entry) = entry {
-            let policies = entry
-                .policies
-                .iter()
-                .map(|(policy, held)| (policy.clone(), held.scope.clone()));
+            let policies = entry.policies.iter().map(|(policy, held)| (policy.clone(), held.scope.clone()));
             return KubernetesAccess::Mapped(policies.collect());
         }
         if cluster.mode != Mode::Api && cluster.aws_auth.iter().any(|mapped| mapped == principal) {
-            let admin =
-                "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy".to_owned();
+            let admin = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy".to_owned();
             return KubernetesAccess::Mapped(vec![(admin, Scope::cluster())]);
         }
         KubernetesAccess::Unauthorized

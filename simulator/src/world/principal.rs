@@ -31,20 +31,14 @@ impl Principal {
     pub fn new(arn: &str) -> Self {
         Self::made_at(
             arn,
-            World::START
-                .saturating_sub(jiff::SignedDuration::from_hours(24 * 365))
-                .unwrap_or(World::START),
+            World::START.saturating_sub(jiff::SignedDuration::from_hours(24 * 365)).unwrap_or(World::START),
         )
     }
 
     /// One that exists from then on.
     #[must_use]
     pub fn made_at(arn: &str, from: Timestamp) -> Self {
-        let mut principal = Self {
-            arn: arn.to_owned(),
-            lives: Vec::new(),
-            eks_lag: Duration::ZERO,
-        };
+        let mut principal = Self { arn: arn.to_owned(), lives: Vec::new(), eks_lag: Duration::ZERO };
         principal.begin(from);
         principal
     }
@@ -72,16 +66,8 @@ impl Principal {
     }
 
     fn begin(&mut self, from: Timestamp) {
-        let id = format!(
-            "AROAEXAMPLE{:08X}{:02}",
-            fingerprint(&self.arn),
-            self.lives.len()
-        );
-        self.lives.push(Life {
-            id,
-            from,
-            until: None,
-        });
+        let id = format!("AROAEXAMPLE{:08X}{:02}", fingerprint(&self.arn), self.lives.len());
+        self.lives.push(Life { id, from, until: None });
     }
 
     fn end(&mut self, time: Timestamp) {
@@ -91,9 +77,7 @@ impl Principal {
     }
 
     fn life_at(&self, now: Timestamp) -> Option<&Life> {
-        self.lives
-            .iter()
-            .find(|life| life.from <= now && life.until.is_none_or(|until| now < until))
+        self.lives.iter().find(|life| life.from <= now && life.until.is_none_or(|until| now < until))
     }
 
     /// Its unique id at a time; `None` while it does not exist.
@@ -104,9 +88,7 @@ impl Principal {
 
     /// Its unique id as EKS knows it at a time.
     pub(super) fn id_to_eks(&self, now: Timestamp) -> Option<String> {
-        self.life_at(now)
-            .filter(|life| after(life.from, self.eks_lag) <= now)
-            .map(|life| life.id.clone())
+        self.life_at(now).filter(|life| after(life.from, self.eks_lag) <= now).map(|life| life.id.clone())
     }
 
     fn kind_and_name(&self) -> (&str, &str) {
@@ -118,39 +100,21 @@ impl Principal {
 
 impl World {
     /// `GetRole`, `GetUser`: by the name alone, which is unique in the account whatever the path.
-    pub(super) fn get_principal(
-        &self,
-        account: &str,
-        kind: &str,
-        name: &str,
-    ) -> Result<Answer, ApiError> {
+    pub(super) fn get_principal(&self, account: &str, kind: &str, name: &str) -> Result<Answer, ApiError> {
         let found = self.principals.values().find_map(|principal| {
             let of_account = principal.arn.split(':').nth(4) == Some(account);
             let life = principal.life_at(self.now)?;
             (of_account && principal.kind_and_name() == (kind, name)).then_some((principal, life))
         });
         let Some((principal, life)) = found else {
-            return Err(ApiError::no_such_entity(format!(
-                "The {kind} with name {name} cannot be found."
-            )));
+            return Err(ApiError::no_such_entity(format!("The {kind} with name {name} cannot be found.")));
         };
-        let (element, arn, id) = (
-            if kind == "role" { "Role" } else { "User" },
-            &principal.arn,
-            &life.id,
-        );
+        let (element, arn, id) = (if kind == "role" { "Role" } else { "User" }, &principal.arn, &life.id);
         let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
-        let path = resource
-            .strip_prefix(kind)
-            .and_then(|rest| rest.strip_suffix(name))
-            .unwrap_or("/");
+        let path = resource.strip_prefix(kind).and_then(|rest| rest.strip_suffix(name)).unwrap_or("/");
         // IAM's dates have no fractions.
         let made = Timestamp::from_second(life.from.as_second()).unwrap_or(life.from);
-        let policy = if kind == "role" {
-            "<AssumeRolePolicyDocument>%7B%7D</AssumeRolePolicyDocument>"
-        } else {
-            ""
-        };
+        let policy = if kind == "role" { "<AssumeRolePolicyDocument>%7B%7D</AssumeRolePolicyDocument>" } else { "" };
         Ok(Answer::Xml(format!(
             "<{element}><Path>{path}</Path><{element}Name>{name}</{element}Name><{element}Id>{id}</{element}Id><Arn>{arn}</Arn><CreateDate>{made}</CreateDate>{policy}</{element}>"
         )))
@@ -158,7 +122,5 @@ impl World {
 }
 
 fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(2_166_136_261, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
-    })
+    text.bytes().fold(2_166_136_261, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619))
 }

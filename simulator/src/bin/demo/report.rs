@@ -11,11 +11,7 @@ pub(crate) fn show(terminal: Terminal, result: &Value) -> io::Result<()> {
     let cluster = at(result, "/cluster");
     let entry = at(result, "/accessEntry");
     let status = text(result, "/status");
-    let good = if is_granted(result) {
-        Style::Good
-    } else {
-        Style::Warning
-    };
+    let good = if is_granted(result) { Style::Good } else { Style::Warning };
     terminal.field("status", good, &status)?;
     terminal.field(
         "cluster",
@@ -38,25 +34,14 @@ pub(crate) fn show(terminal: Terminal, result: &Value) -> io::Result<()> {
         ),
     )?;
     terminal.field("principal", Style::Plain, &text(result, "/principal/arn"))?;
-    terminal.field(
-        "access entry",
-        Style::Plain,
-        &format!("{}, {}", text(entry, "/type"), text(entry, "/username")),
-    )?;
-    each(
-        result,
-        "/accessPolicies",
-        "access policies",
-        |label, policy| terminal.field(label, Style::Plain, &policy_line(policy)),
-    )?;
+    terminal.field("access entry", Style::Plain, &format!("{}, {}", text(entry, "/type"), text(entry, "/username")))?;
+    each(result, "/accessPolicies", "access policies", |label, policy| {
+        terminal.field(label, Style::Plain, &policy_line(policy))
+    })?;
     terminal.field(
         "verification",
         Style::Plain,
-        &format!(
-            "{}: {}",
-            text(result, "/verification/controlPlane"),
-            text(result, "/verification/detail")
-        ),
+        &format!("{}: {}", text(result, "/verification/controlPlane"), text(result, "/verification/detail")),
     )?;
     terminal.field("expires", Style::Plain, &expiry(result))?;
     each(result, "/warnings", "warnings", |label, warning| {
@@ -66,12 +51,8 @@ pub(crate) fn show(terminal: Terminal, result: &Value) -> io::Result<()> {
     each(result, "/nextSteps", "next steps", |label, step| {
         terminal.field(label, Style::Plain, step.as_str().unwrap_or_default())
     })?;
-    terminal.field("undo", Style::Plain, &pretty(at(result, "/undo")))?;
-    terminal.field(
-        "kubeconfig",
-        Style::Faint,
-        text(result, "/kubeconfig").trim_end(),
-    )
+    terminal.verbatim("undo", Style::Plain, &pretty(at(result, "/undo")))?;
+    terminal.verbatim("kubeconfig", Style::Plain, text(result, "/kubeconfig").trim_end())
 }
 
 /// Whether the result says that access was given.
@@ -92,9 +73,7 @@ fn each(
 ) -> io::Result<()> {
     let labels = std::iter::once(label).chain(std::iter::repeat(""));
     let items = at(result, pointer).as_array().into_iter().flatten();
-    items
-        .zip(labels)
-        .try_for_each(|(item, label)| show(label, item))
+    items.zip(labels).try_for_each(|(item, label)| show(label, item))
 }
 
 fn policy_line(policy: &Value) -> String {
@@ -104,11 +83,7 @@ fn policy_line(policy: &Value) -> String {
         return format!("{name}, on the whole cluster");
     }
     let namespaces = at(policy, "/accessScope/namespaces").as_array();
-    let namespaces: Vec<_> = namespaces
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let namespaces: Vec<_> = namespaces.into_iter().flatten().filter_map(Value::as_str).collect();
     format!("{name}, in {}", namespaces.join(", "))
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Style {
 impl Style {
     fn code(self) -> &'static str {
         match self {
-            Self::Plain => "0",
+            Self::Plain => "",
             Self::Strong => "1",
             Self::Faint => "2",
             Self::Good => "32",
@@ -43,9 +43,7 @@ impl Terminal {
     /// With colours on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     pub(crate) fn new(no_color: Option<&std::ffi::OsStr>) -> Self {
         let wanted = no_color.is_none_or(std::ffi::OsStr::is_empty);
-        Self {
-            colours: wanted && io::stdout().is_terminal(),
-        }
+        Self { colours: wanted && io::stdout().is_terminal() }
     }
 
     /// A numbered part of the story.
@@ -55,8 +53,7 @@ impl Terminal {
 
     /// Text of its own, of one line or several.
     pub(crate) fn text(self, style: Style, text: &str) -> io::Result<()> {
-        text.lines()
-            .try_for_each(|line| self.write(&format!("  {}", self.paint(style, line))))
+        text.lines().try_for_each(|line| self.write(&format!("  {}", self.paint(style, line))))
     }
 
     /// A name and its value, which may be long.
@@ -70,6 +67,12 @@ impl Terminal {
         Ok(())
     }
 
+    /// A name and a value to be copied, whose lines stay as they are.
+    pub(crate) fn verbatim(self, name: &str, style: Style, value: &str) -> io::Result<()> {
+        self.text(Style::Faint, name)?;
+        value.lines().try_for_each(|line| self.write(&format!("    {}", self.paint(style, line))))
+    }
+
     /// A step of the function, as its log tells of it, some seconds after the event was sent.
     pub(crate) fn step(self, seconds: f64, step: &Step<'_>) -> io::Result<()> {
         let (mark, style) = match step.outcome {
@@ -79,12 +82,8 @@ impl Terminal {
             _ => ("–", Style::Faint),
         };
         let seconds = self.paint(Style::Faint, &format!("{seconds:5.1} s"));
-        let mut head = format!(
-            "  {seconds}  {} {:<width$}",
-            self.paint(style, mark),
-            step.operation,
-            width = DETAIL - 13
-        );
+        let mut head =
+            format!("  {seconds}  {} {:<width$}", self.paint(style, mark), step.operation, width = DETAIL - 13);
         for line in wrap(step.detail, WIDTH - DETAIL) {
             self.write(&format!("{head}{}", self.paint(Style::Faint, line)))?;
             head = " ".repeat(DETAIL);
@@ -99,7 +98,7 @@ impl Terminal {
     }
 
     fn paint(self, style: Style, text: &str) -> String {
-        if self.colours {
+        if self.colours && !style.code().is_empty() {
             format!("\u{1b}[{}m{text}\u{1b}[0m", style.code())
         } else {
             text.to_owned()
@@ -107,11 +106,7 @@ impl Terminal {
     }
 
     fn write(self, text: &str) -> io::Result<()> {
-        let text = if self.colours {
-            text
-        } else {
-            text.trim_end_matches(' ')
-        };
+        let text = if self.colours { text } else { text.trim_end_matches(' ') };
         writeln!(io::stdout().lock(), "{text}")
     }
 }
@@ -129,10 +124,8 @@ fn wrap(text: &str, width: usize) -> Vec<&str> {
     for mut rest in text.split('\n') {
         while let Some((limit, _)) = rest.char_indices().nth(width) {
             let room = rest.get(..=limit).unwrap_or(rest);
-            let Some((line, after)) = room
-                .rfind(' ')
-                .or_else(|| rest.find(' '))
-                .and_then(|space| rest.split_at_checked(space))
+            let Some((line, after)) =
+                room.rfind(' ').or_else(|| rest.find(' ')).and_then(|space| rest.split_at_checked(space))
             else {
                 break;
             };

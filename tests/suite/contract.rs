@@ -1,0 +1,175 @@
+//! Documents, events and code agree.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use eks_break_glass::arn::Region;
+use eks_break_glass::error::ErrorName;
+use eks_break_glass::request::Request;
+use serde_json::{Value, json};
+use simulator::world::{Cluster, Mode, Principal};
+use simulator::{Simulation, World};
+
+use crate::scene::Scene;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn events() -> Vec<(PathBuf, Value)> {
+    let mut events: Vec<_> = fs::read_dir(root().join("events"))
+        .unwrap()
+        .map(|file| {
+            let path = file.unwrap().path();
+            let event = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            (path, event)
+        })
+        .collect();
+    events.sort_by(|one, other| one.0.cmp(&other.0));
+    events
+}
+
+/// The code blocks of a document that are marked as `language`.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    document
+        .split(&format!("```{language}\n"))
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_event_is_in_the_readme_and_every_event_of_the_readme_is_a_file() {
+    let readme = read("README.md");
+    let shown: Vec<Value> = blocks(&readme, "json").iter().map(|block| serde_json::from_str(block).unwrap()).collect();
+    for (path, event) in events() {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(shown.contains(&event), "{name} is not shown");
+        assert!(readme.contains(&format!("(events/{name})")), "{name} is not in the table");
+    }
+    for block in shown {
+        assert!(events().iter().any(|(_, event)| *event == block), "no file holds {block}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_does_what_it_is_documented_for() {
+    for (path, event) in events() {
+        let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
+        let mut world = World::new().with_cluster(
+            Cluster::new(&request.cluster.name, Mode::ConfigMap).at("111122223333", request.cluster.region.as_str()),
+        );
+        for principal in [
+            "role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978",
+            "role/new-cluster-admin",
+            "role/team-a-oncall",
+            "user/oncall",
+        ] {
+            world = world.with_principal(Principal::new(&format!("arn:aws:iam::111122223333:{principal}")));
+        }
+        let scene = Scene::new(Simulation::new(world))
+            .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSAdminPolicy");
+        let status =
+            scene.send(&event).await.unwrap_or_else(|failed| panic!("{}: {failed:?}", path.display()))["status"]
+                .clone();
+        let expected = match path.file_stem().unwrap().to_str().unwrap() {
+            "grant-dry-run" => "PLANNED",
+            "grant-without-waiting" => "IN_PROGRESS",
+            _ => "GRANTED",
+        };
+        assert_eq!(status, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_readme_names_exactly_the_errors_of_the_code_and_whether_to_retry() {
+    let readme = read("README.md");
+    let documented: BTreeSet<(String, bool)> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| errorType "))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), cells[2] == "yes")
+        })
+        .collect();
+    let of_the_code = ErrorName::ALL.iter().map(|name| (name.to_string(), name.is_retryable())).collect();
+    assert_eq!(documented, of_the_code);
+}
+
+#[test]
+fn every_warning_of_the_code_is_documented() {
+    let documented = read("docs/events.md");
+    for path in ["src/grant.rs", "src/apply.rs"] {
+        let source = read(path);
+        let mut codes: Vec<_> = source
+            .split('"')
+            .filter(|text| {
+                text.len() > 8 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_') && text.contains('_')
+            })
+            .collect();
+        codes.retain(|code| !["CONFIG_MAP", "API_AND_CONFIG_MAP", "NOT_PERFORMED"].contains(code));
+        assert!(!codes.is_empty());
+        for code in codes {
+            assert!(documented.contains(&format!("| `{code}` |")), "{code} of {path} is not documented");
+        }
+    }
+}
+
+/// The pure files know no async, no SDK, no clock, no environment and no log.
+#[test]
+fn what_decides_does_nothing() {
+    for path in [
+        "arn",
+        "error",
+        "guard",
+        "json",
+        "kubeconfig",
+        "observation",
+        "outcome",
+        "ownership",
+        "pattern",
+        "plan",
+        "request",
+        "scope",
+        "settings",
+    ] {
+        let source = read(&format!("src/{path}.rs"));
+        for forbidden in ["async ", ".await", "aws_sdk", "tokio", "Timestamp::now", "clock::", "std::env", "println"] {
+            assert!(!source.contains(forbidden), "src/{path}.rs has `{forbidden}`");
+        }
+    }
+}
+
+#[test]
+fn only_the_adapter_knows_the_sdk_and_only_the_handler_the_runtime() {
+    for file in fs::read_dir(root().join("src")).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let source = fs::read_to_string(&path).unwrap();
+        assert!(!source.contains("aws_sdk"), "{name} knows the SDK");
+        assert!(!source.contains("use lambda_runtime") || ["handler.rs", "main.rs"].contains(&name.as_str()), "{name}");
+    }
+}
+
+/// `aws eks update-kubeconfig` writes the same; the AWS CLI itself is asked in `tests/witness`.
+#[tokio::test(start_paused = true)]
+async fn the_kubeconfig_holds_for_clusters_with_names_that_yaml_would_read_as_something_else() {
+    for name in ["true", "null", "1e3", "0x1F"] {
+        let world = World::new()
+            .with_cluster(Cluster::new(name, Mode::Api))
+            .with_principal(Principal::new("arn:aws:iam::111122223333:role/x"));
+        let event = json!({"clusterName": name, "principalArn": "arn:aws:iam::111122223333:role/x"});
+        let result = Scene::new(Simulation::new(world)).send(&event).await.unwrap();
+        assert!(result["kubeconfig"].as_str().unwrap().contains(&format!("- \"{name}\"\n")));
+    }
+}

@@ -1,0 +1,121 @@
+//! The real binary, behind a Lambda Runtime API, against the simulated AWS over HTTP and HTTPS.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulator::lambda::{Environment, Function, Outcome};
+use simulator::scenario::Scenario;
+use simulator::server::{FREE_PORT, Server, TestAuthority};
+use simulator::{Simulation, kubectl};
+
+const DEADLINE: Duration = Duration::from_mins(1);
+
+fn scenario(name: &str) -> (Simulation, Value) {
+    let scenario = Scenario::named(name).unwrap();
+    let simulation = Simulation::new(scenario.world_with(Some(Duration::from_millis(100))));
+    (simulation, json!({"clusterName": scenario.cluster, "principalArn": scenario.principal}))
+}
+
+fn function() -> Function {
+    Function::new(env!("CARGO_BIN_EXE_eks-break-glass"))
+}
+
+async fn granted(environment: &mut Environment, event: &Value) -> Value {
+    match environment.invoke(event, DEADLINE).await.unwrap() {
+        Outcome::Response(result) => result,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn failed(environment: &mut Environment, event: &Value) -> (String, String) {
+    match environment.invoke(event, DEADLINE).await.unwrap() {
+        Outcome::Error { error_type, error_message } => (error_type, error_message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_locked_out_principal_is_let_in_and_every_line_of_the_log_is_a_json_object() {
+    let (aws, event) = scenario("sso-role-replaced");
+    let server = Server::http(aws.clone(), FREE_PORT).await.unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let mut environment = function()
+        .env("AWS_ENDPOINT_URL", server.url())
+        .on_log(move |line| sink.lock().unwrap().push(line.to_owned()))
+        .start()
+        .await
+        .unwrap();
+    let (cluster, principal) = ("prod", event["principalArn"].as_str().unwrap());
+    assert!(!kubectl::can_do_everything(&aws, cluster, principal).allowed);
+    let result = granted(&mut environment, &event).await;
+    assert_eq!(result["status"], "GRANTED");
+    assert!(kubectl::can_do_everything(&aws, cluster, principal).allowed);
+    assert_eq!(granted(&mut environment, &event).await["status"], "ALREADY_GRANTED");
+    let (name, _) = failed(&mut environment, &json!({"clusterName": "prod", "durration": "1h"})).await;
+    assert_eq!(name, "InvalidRequest");
+    environment.stop().await.unwrap();
+    let lines = lines.lock().unwrap();
+    for line in lines.iter() {
+        assert!(serde_json::from_str::<serde_json::Map<String, Value>>(line).is_ok(), "{line}");
+        for secret in ["ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "simulated-session"] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+    assert_eq!(lines.iter().filter(|line| line.contains("\"message\":\"audit\"")).count(), 3);
+}
+
+#[tokio::test]
+async fn a_ca_bundle_replaces_the_compiled_in_roots() {
+    let (aws, event) = scenario("api-mode");
+    let authority = TestAuthority::new().unwrap();
+    let server = Server::https(aws, FREE_PORT, &authority).await.unwrap();
+    let bundle = std::env::temp_dir().join(format!("eks-break-glass-{}.pem", std::process::id()));
+    std::fs::write(&bundle, authority.pem()).unwrap();
+    let mut trusting =
+        function().env("AWS_ENDPOINT_URL", server.url()).env("AWS_CA_BUNDLE", &bundle).start().await.unwrap();
+    assert_eq!(granted(&mut trusting, &event).await["status"], "GRANTED");
+    let mut strict = function().env("AWS_ENDPOINT_URL", server.url()).start().await.unwrap();
+    let (name, message) = failed(&mut strict, &event).await;
+    assert_eq!(name, "ServiceUnavailable");
+    assert!(message.contains("certificate"), "{message}");
+    std::fs::remove_file(bundle).unwrap();
+}
+
+#[tokio::test]
+async fn settings_that_are_wrong_do_not_crash_the_function_but_answer_every_call() {
+    let (_, event) = scenario("api-mode");
+    let mut environment = function().env("MAX_DURATION", "1d").env("AWS_CA_BUNDLE", "/nowhere").start().await.unwrap();
+    for _ in 0..2 {
+        let (name, message) = failed(&mut environment, &event).await;
+        assert_eq!(name, "Misconfigured");
+        assert!(message.contains("`MAX_DURATION`"), "{message}");
+    }
+    let mut no_bundle = function().env("AWS_CA_BUNDLE", "/nowhere").start().await.unwrap();
+    let (name, message) = failed(&mut no_bundle, &event).await;
+    assert_eq!(name, "Misconfigured");
+    assert!(message.contains("`/nowhere`"), "{message}");
+}
+
+#[tokio::test]
+async fn an_aws_that_does_not_answer_is_a_service_that_is_not_available() {
+    let (_, event) = scenario("api-mode");
+    let mut environment = function().env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").start().await.unwrap();
+    let (name, message) = failed(&mut environment, &event).await;
+    assert_eq!(name, "ServiceUnavailable");
+    assert!(message.contains("nothing was changed"), "{message}");
+}
+
+#[tokio::test]
+async fn the_end_of_the_invocation_is_met_with_an_answer() {
+    let scenario = Scenario::named("sso-role-replaced").unwrap();
+    let aws = Simulation::new(scenario.world_with(Some(Duration::from_hours(1))));
+    let server = Server::http(aws, FREE_PORT).await.unwrap();
+    let mut environment = function().env("AWS_ENDPOINT_URL", server.url()).start().await.unwrap();
+    let event = json!({"clusterName": scenario.cluster, "principalArn": scenario.principal});
+    match environment.invoke(&event, Duration::from_secs(5)).await.unwrap() {
+        Outcome::Response(result) => assert_eq!(result["status"], "IN_PROGRESS"),
+        other => panic!("{other:?}"),
+    }
+}
