@@ -1,7 +1,8 @@
 //! IAM policies: who may call what, on what, under which conditions.
 //!
-//! Source: "Policy evaluation logic" and "Condition operators" in the IAM User Guide; the keys of EKS are those of the Service
-//! Authorization Reference. A condition on a key that a call does not have is not met, unless its operator ends in `IfExists`.
+//! Source: "Policy evaluation logic", "Condition operators" and "Set operators for multivalued context keys" in the IAM User
+//! Guide; the keys of EKS are those of the Service Authorization Reference (facts §8.1). A condition on a key that a call does
+//! not have is not met, unless its operator is negated, ends in `IfExists`, or is about all of the key's values.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +41,9 @@ enum Effect {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany<T> {
-    One(T),
+    // Tried first: a list of JSON values is itself one.
     Many(Vec<T>),
+    One(T),
 }
 
 impl<T> OneOrMany<T> {
@@ -79,9 +81,16 @@ impl Policy {
     /// Reads a policy document.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is not one, or has a condition that the simulator could not judge: better none than a Deny that never applies.
     pub fn parse(document: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(document)
+        use serde::de::Error as _;
+
+        let policy: Self = serde_json::from_str(document)?;
+        let mut operators = policy.statement.as_slice().iter().flat_map(|statement| statement.condition.keys());
+        match operators.find(|operator| Operator::parse(operator).is_none()) {
+            Some(unknown) => Err(serde_json::Error::custom(format!("unknown condition operator `{unknown}`"))),
+            None => Ok(policy),
+        }
     }
 
     /// Everything is allowed.
@@ -90,47 +99,43 @@ impl Policy {
         Self::allowing(&["*"])
     }
 
-    /// Exactly what the article gives to its execution role
+    /// Exactly what the article gives to its execution role, with any cluster in the place of its one
     /// (<https://repost.aws/knowledge-center/eks-cluster-access-iam-identity-center>).
     #[must_use]
     pub fn article() -> Self {
-        Self::allowing(&[
+        let cluster = Statement::allow(&[
             "eks:ListAccessEntries",
             "eks:CreateAccessEntry",
             "eks:DescribeCluster",
             "eks:UpdateClusterConfig",
+        ]);
+        let entry = Statement::allow(&[
             "eks:DeleteAccessEntry",
             "eks:ListAssociatedAccessPolicies",
             "eks:DisassociateAccessPolicy",
             "eks:AssociateAccessPolicy",
             "eks:UpdateAccessEntry",
             "eks:DescribeAccessEntry",
-        ])
+        ]);
+        Self {
+            statement: OneOrMany::Many(vec![
+                cluster.on("arn:*:eks:*:*:cluster/*"),
+                entry.on("arn:*:eks:*:*:access-entry/*"),
+            ]),
+        }
     }
 
     /// Those actions on everything.
     #[must_use]
     pub fn allowing(actions: &[&str]) -> Self {
-        Self {
-            statement: OneOrMany::One(Statement {
-                effect: Effect::Allow,
-                action: Some(OneOrMany::Many(actions.iter().map(|&action| action.to_owned()).collect())),
-                not_action: None,
-                resource: Some(OneOrMany::One("*".to_owned())),
-                not_resource: None,
-                condition: BTreeMap::new(),
-            }),
-        }
+        Self { statement: OneOrMany::One(Statement::allow(actions)) }
     }
 
     /// The same without some actions.
     #[must_use]
     pub fn without(mut self, actions: &[&str]) -> Self {
         let mut statements = self.statement.as_slice().to_vec();
-        statements.push(Statement {
-            effect: Effect::Deny,
-            ..Self::allowing(actions).statement.as_slice().first().cloned().unwrap_or_else(Statement::nothing)
-        });
+        statements.push(Statement { effect: Effect::Deny, ..Statement::allow(actions) });
         self.statement = OneOrMany::Many(statements);
         self
     }
@@ -153,15 +158,21 @@ impl Policy {
 }
 
 impl Statement {
-    fn nothing() -> Self {
+    /// Those actions on everything.
+    fn allow(actions: &[&str]) -> Self {
         Self {
-            effect: Effect::Deny,
-            action: None,
+            effect: Effect::Allow,
+            action: Some(OneOrMany::Many(actions.iter().map(|&action| action.to_owned()).collect())),
             not_action: None,
-            resource: None,
+            resource: Some(OneOrMany::One("*".to_owned())),
             not_resource: None,
             condition: BTreeMap::new(),
         }
+    }
+
+    /// The same on that alone.
+    fn on(self, resource: &str) -> Self {
+        Self { resource: Some(OneOrMany::One(resource.to_owned())), ..self }
     }
 
     fn applies(&self, question: &Question) -> bool {
@@ -182,7 +193,8 @@ impl Statement {
             && self.condition.iter().all(|(operator, keys)| {
                 keys.iter().all(|(key, wanted)| {
                     let wanted: Vec<String> = wanted.as_slice().iter().map(text).collect();
-                    condition(operator, question.context.get(&key.to_lowercase()), &wanted)
+                    let actual = question.context.get(&key.to_lowercase()).map_or(&[][..], Vec::as_slice);
+                    Operator::parse(operator).is_some_and(|operator| operator.is_met(actual, &wanted))
                 })
             })
     }
@@ -192,40 +204,76 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Whether one condition is met.
-fn condition(operator: &str, actual: Option<&Vec<String>>, wanted: &[String]) -> bool {
-    let (quantifier, operator) = operator.split_once(':').unwrap_or(("", operator));
-    let (operator, if_exists) =
-        operator.strip_suffix("IfExists").map_or((operator, false), |operator| (operator, true));
-    if operator == "Null" {
-        let absent = actual.is_none_or(Vec::is_empty);
-        return wanted.iter().any(|wanted| wanted == "true") == absent;
+/// A condition operator, such as `ForAnyValue:StringNotLikeIfExists`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Operator<'a> {
+    /// `ForAllValues`, `ForAnyValue` or nothing.
+    quantifier: &'a str,
+    comparison: Comparison,
+    negated: bool,
+    if_exists: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Equals,
+    EqualsIgnoreCase,
+    Like,
+    Arn,
+    Null,
+}
+
+impl<'a> Operator<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (quantifier, text) = text.split_once(':').unwrap_or(("", text));
+        let (text, if_exists) = text.strip_suffix("IfExists").map_or((text, false), |text| (text, true));
+        let (comparison, negated) = match text {
+            "StringEquals" => (Comparison::Equals, false),
+            "StringNotEquals" => (Comparison::Equals, true),
+            "StringEqualsIgnoreCase" | "Bool" => (Comparison::EqualsIgnoreCase, false),
+            "StringNotEqualsIgnoreCase" => (Comparison::EqualsIgnoreCase, true),
+            "StringLike" => (Comparison::Like, false),
+            "StringNotLike" => (Comparison::Like, true),
+            "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
+            "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
+            "Null" => (Comparison::Null, false),
+            _ => return None,
+        };
+        matches!(quantifier, "" | "ForAllValues" | "ForAnyValue").then_some(Self {
+            quantifier,
+            comparison,
+            negated,
+            if_exists,
+        })
     }
-    let actual = match actual {
-        Some(actual) if !actual.is_empty() => actual,
-        // A set that is empty has all its members in every other one.
-        _ => return if_exists || quantifier == "ForAllValues" || operator.contains("Not"),
-    };
-    let (negated, operator) = match operator {
-        "StringNotEquals" => (true, "StringEquals"),
-        "StringNotLike" => (true, "StringLike"),
-        "StringNotEqualsIgnoreCase" => (true, "StringEqualsIgnoreCase"),
-        "ArnNotEquals" | "ArnNotLike" => (true, "ArnLike"),
-        other => (false, other),
-    };
-    let one = |value: &String| {
-        let found = wanted.iter().any(|wanted| match operator {
-            "StringEquals" => wanted == value,
-            "StringEqualsIgnoreCase" | "Bool" => wanted.eq_ignore_ascii_case(value),
-            "StringLike" => matches(wanted, value),
-            "ArnLike" | "ArnEquals" => arn_matches(wanted, value),
-            _ => false,
+
+    /// A key without values is absent.
+    fn is_met(self, actual: &[String], wanted: &[String]) -> bool {
+        if self.comparison == Comparison::Null {
+            return wanted.iter().any(|wanted| wanted == "true") == actual.is_empty();
+        }
+        if actual.is_empty() {
+            return match self.quantifier {
+                // A set that is empty has all its members in every other one, and none in any.
+                "ForAllValues" => true,
+                "ForAnyValue" => self.if_exists,
+                _ => self.if_exists || self.negated,
+            };
+        }
+        let mut values = actual.iter();
+        let matches = |value: &String| self.matches(value, wanted);
+        if self.quantifier == "ForAnyValue" { values.any(matches) } else { values.all(matches) }
+    }
+
+    fn matches(self, value: &str, wanted: &[String]) -> bool {
+        let found = wanted.iter().any(|wanted| match self.comparison {
+            Comparison::Equals => wanted == value,
+            Comparison::EqualsIgnoreCase => wanted.eq_ignore_ascii_case(value),
+            Comparison::Like => matches(wanted, value),
+            Comparison::Arn => arn_matches(wanted, value),
+            Comparison::Null => false,
         });
-        found != negated
-    };
-    match quantifier {
-        "ForAnyValue" => actual.iter().any(one),
-        _ => actual.iter().all(one),
+        found != self.negated
     }
 }
 

@@ -11,7 +11,12 @@ use tokio::time::Instant;
 use crate::fault::{self, Fault, Kind};
 use crate::operation::{Answer, ApiError};
 use crate::wire::{self, Incoming};
-use crate::world::{World, after};
+use crate::world::{World, after, uuid};
+
+/// The number in the id of the first request.
+const FIRST_REQUEST: u64 = 0xca11_0000_0000;
+/// The number in the id of a request that nobody could read, and that is therefore not among the calls.
+const UNREADABLE: u64 = 0xbad0_0000_0000;
 
 /// The connection broke without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,12 @@ pub struct Call {
     pub operation: &'static str,
     /// Who called.
     pub caller: String,
+    /// The cluster that it was about.
+    pub cluster: Option<String>,
+    /// The principal whose entry it was about.
+    pub principal: Option<String>,
+    /// The id that its answer carried, or would have.
+    pub request_id: String,
     /// `200`, the code of the error, or what broke.
     pub outcome: String,
 }
@@ -107,9 +118,12 @@ impl Simulation {
         let mut state = self.state();
         let Incoming { service, region, access_key_id, operation } = match wire::read(request) {
             Ok(incoming) => incoming,
-            Err((service, error)) => return (Ok(wire::refuse(service, &error)), Duration::ZERO),
+            Err((service, error)) => {
+                return (Ok(wire::refuse(service, &error, &uuid(UNREADABLE))), Duration::ZERO);
+            }
         };
         let state = &mut *state;
+        let request_id = uuid(FIRST_REQUEST + state.calls.len() as u64);
         let caller = state.world.caller(&access_key_id).clone();
         let struck = fault::strike(&mut state.faults, state.calls.len(), operation.name());
         let before: Option<Result<Answer, ApiError>> = match struck {
@@ -133,6 +147,9 @@ impl Simulation {
             service,
             operation: operation.name(),
             caller: caller.arn,
+            cluster: operation.cluster().map(str::to_owned),
+            principal: operation.principal().map(str::to_owned),
+            request_id: request_id.clone(),
             outcome: match (&before, struck) {
                 _ if lost => "reset".to_owned(),
                 (_, Some(Kind::Garbage)) => "garbage".to_owned(),
@@ -147,9 +164,9 @@ impl Simulation {
         let response = match before {
             _ if lost => Err(Reset),
             None => Err(Reset),
-            Some(_) if struck == Some(Kind::Garbage) => Ok(wire::garbage()),
-            Some(Ok(answer)) => Ok(wire::write(&operation, &answer)),
-            Some(Err(error)) => Ok(wire::refuse(service, &error)),
+            Some(_) if struck == Some(Kind::Garbage) => Ok(wire::garbage(&request_id)),
+            Some(Ok(answer)) => Ok(wire::write(&operation, &answer, &request_id)),
+            Some(Err(error)) => Ok(wire::refuse(service, &error, &request_id)),
         };
         (response, delay)
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use percent_encoding::percent_decode_str;
 
-use crate::operation::{Answer, ApiError, Operation};
+use crate::operation::{Answer, ApiError, Operation, element, escape};
 
 /// A request, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Incoming {
 /// What the service, as far as it is known, would answer.
 pub fn read(request: &Request<Bytes>) -> Result<Incoming, (&'static str, ApiError)> {
     let query = pairs(request.uri().query().unwrap_or_default());
-    let scope = scope(request, &query).ok_or_else(|| ("eks", unsigned()))?;
+    let scope = scope(request, &query).ok_or_else(|| ("eks", ApiError::unsigned()))?;
     let service = match scope.service.as_str() {
         "eks" => "eks",
         "sts" => "sts",
@@ -72,14 +72,6 @@ fn scope(request: &Request<Bytes>, query: &BTreeMap<String, String>) -> Option<C
     })
 }
 
-fn unsigned() -> ApiError {
-    ApiError {
-        status: 403,
-        code: "MissingAuthenticationTokenException",
-        message: "Missing Authentication Token".to_owned(),
-    }
-}
-
 fn read_query(service: &str, form: &BTreeMap<String, String>) -> Result<Operation, ApiError> {
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     match (service, field("Action").as_str()) {
@@ -110,54 +102,59 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
     url_pairs(text).into_iter().collect()
 }
 
-const REQUEST_ID: &str = "5ca1ab1e-1111-4222-8333-444455556666";
-
 /// The response to a call that was carried out.
 #[must_use]
-pub fn write(operation: &Operation, answer: &Answer) -> Response<Bytes> {
+pub fn write(operation: &Operation, answer: &Answer, request_id: &str) -> Response<Bytes> {
     match answer {
-        Answer::Json(body) => response(200, "application/json", None, body.to_string()),
+        Answer::Json(body) => response(200, "application/json", request_id, body.to_string()),
         Answer::Xml(result) => {
             let (name, namespace) = (operation.name(), namespace(operation.service()));
+            let id = element("RequestId", request_id);
             let body = format!(
-                "<{name}Response xmlns=\"{namespace}\"><{name}Result>{result}</{name}Result><ResponseMetadata><RequestId>{REQUEST_ID}</RequestId></ResponseMetadata></{name}Response>"
+                "<{name}Response xmlns=\"{namespace}\"><{name}Result>{result}</{name}Result><ResponseMetadata>{id}</ResponseMetadata></{name}Response>"
             );
-            response(200, "text/xml", None, body)
+            response(200, "text/xml", request_id, body)
         }
     }
 }
 
-/// The response to a call that was refused.
+/// The response to a call that was refused. EKS puts the code into a header, and into the body the cluster that it is
+/// about; STS and IAM put all of it into the body (facts §1.1; "AWS restJson1 protocol" and "AWS query protocol" of Smithy).
 #[must_use]
-pub fn refuse(service: &str, error: &ApiError) -> Response<Bytes> {
+pub fn refuse(service: &str, error: &ApiError, request_id: &str) -> Response<Bytes> {
     if service == "eks" {
-        let body = serde_json::json!({ "message": error.message });
-        return response(error.status, "application/json", Some(error.code), body.to_string());
+        let mut body = serde_json::json!({ "message": error.message });
+        if let (Some(cluster), Some(fields)) = (&error.cluster, body.as_object_mut()) {
+            fields.insert("clusterName".to_owned(), serde_json::json!(cluster));
+        }
+        let mut response = response(error.status, "application/json", request_id, body.to_string());
+        response.headers_mut().insert("x-amzn-errortype", http::HeaderValue::from_static(error.code));
+        return response;
     }
     let kind = if error.status < 500 { "Sender" } else { "Receiver" };
     let body = format!(
-        "<ErrorResponse xmlns=\"{}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{REQUEST_ID}</RequestId></ErrorResponse>",
+        "<ErrorResponse xmlns=\"{}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error>{}</ErrorResponse>",
         namespace(service),
         error.code,
-        escape(&error.message)
+        escape(&error.message),
+        element("RequestId", request_id)
     );
-    response(error.status, "text/xml", None, body)
+    response(error.status, "text/xml", request_id, body)
 }
 
 /// A response that nobody can read, as a captive portal gives it.
 #[must_use]
-pub fn garbage() -> Response<Bytes> {
-    response(200, "text/html", None, "<html><body>Sign in to continue".to_owned())
+pub fn garbage(request_id: &str) -> Response<Bytes> {
+    response(200, "text/html", request_id, "<html><body>Sign in to continue".to_owned())
 }
 
-fn response(status: u16, content_type: &'static str, error: Option<&'static str>, body: String) -> Response<Bytes> {
+fn response(status: u16, content_type: &'static str, request_id: &str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert("content-type", http::HeaderValue::from_static(content_type));
-    headers.insert("x-amzn-requestid", http::HeaderValue::from_static(REQUEST_ID));
-    if let Some(code) = error {
-        headers.insert("x-amzn-errortype", http::HeaderValue::from_static(code));
+    if let Ok(request_id) = http::HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", request_id);
     }
     response
 }
@@ -168,8 +165,4 @@ fn namespace(service: &str) -> &'static str {
     } else {
         "https://sts.amazonaws.com/doc/2011-06-15/"
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,12 +1,21 @@
 //! The state machine: accounts, clusters, access entries, principals, and what time does to them. Pure: no clock, no I/O.
 //!
-//! Rules cite their source: pages of the EKS User Guide ("UG") and the IAM User Guide, or the issue where somebody met them.
+//! Rules cite their source: pages of the EKS User Guide ("UG") and the IAM User Guide, or the issue where somebody met them;
+//! "facts §N" is the section of this project's collection, "EKS access entries: fact sheet", that they were taken from.
+//!
+//! Other services (Scheduler, EventBridge) would be modules beside `sts`, called from [`World::call`].
 
+mod access_policy;
 mod authorization;
 mod cluster;
+mod entries;
 mod entry;
 mod kubernetes;
+mod page;
 mod principal;
+mod shape;
+mod sts;
+mod update;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +27,7 @@ use crate::operation::{Answer, ApiError, Operation};
 use crate::policy::Policy;
 
 pub use cluster::{Cluster, Mode, ModeChange};
-pub use entry::{Entry, EntrySnapshot};
+pub use entry::{Association, Entry, EntrySnapshot};
 pub use kubernetes::KubernetesAccess;
 pub use principal::Principal;
 
@@ -43,20 +52,22 @@ pub struct Caller {
 /// How long AWS takes to know what it was told. All zero at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delays {
-    /// Until Associate, Describe and List know an entry that was made (terraform-provider-aws pull request 35736: up to two minutes).
+    /// Until Associate, Describe and List know an entry that was made (facts §4.3; terraform-provider-aws pull
+    /// request 35736: up to two minutes).
     pub entry: Duration,
-    /// Until the cluster's API server honours a change (teleport pull request 49467: up to 30 s).
+    /// Until the cluster's API server honours a change (facts §4.4; teleport pull request 49467: up to 30 s).
     pub kubernetes: Duration,
-    /// Until entries are taken after the mode was changed.
+    /// Until entries are taken after the mode was changed (facts §2.5).
     pub mode: Duration,
 }
 
-/// A role that can be assumed, for work in another account.
-#[derive(Debug, Clone, PartialEq)]
-struct AssumableRole {
-    trusted_account: String,
-    external_id: Option<String>,
-    policy: Policy,
+impl Delays {
+    /// What is met on an ordinary day.
+    #[must_use]
+    pub fn realistic() -> Self {
+        let seconds = Duration::from_secs;
+        Self { entry: seconds(5), kubernetes: seconds(20), mode: seconds(5) }
+    }
 }
 
 /// A simulated AWS.
@@ -65,11 +76,11 @@ pub struct World {
     now: Timestamp,
     /// How long AWS takes to know what it was told.
     pub delays: Delays,
-    /// How many entries a cluster may have (quota L-C56B9FC3).
+    /// How many entries a cluster may have (facts §3.11; quota L-C56B9FC3).
     pub entry_quota: usize,
     callers: BTreeMap<String, Caller>,
     default_caller: Caller,
-    assumable: BTreeMap<String, AssumableRole>,
+    assumable: BTreeMap<String, sts::AssumableRole>,
     principals: BTreeMap<String, Principal>,
     clusters: BTreeMap<(String, String, String), Cluster>,
     ids: u64,
@@ -133,28 +144,10 @@ impl World {
         self
     }
 
-    /// A role that callers of `trusted_account` may take on, with that external id where there is one.
-    #[must_use]
-    pub fn with_assumable_role(
-        mut self,
-        role_arn: &str,
-        trusted_account: &str,
-        external_id: Option<&str>,
-        policy: Policy,
-    ) -> Self {
-        let role = AssumableRole {
-            trusted_account: trusted_account.to_owned(),
-            external_id: external_id.map(str::to_owned),
-            policy,
-        };
-        self.assumable.insert(role_arn.to_owned(), role);
-        self
-    }
-
     /// A cluster.
     #[must_use]
     pub fn with_cluster(mut self, mut cluster: Cluster) -> Self {
-        cluster.settle(self.now);
+        cluster.settle(self.now, &self.principals);
         let key = (cluster.account.clone(), cluster.region.clone(), cluster.name.clone());
         self.clusters.insert(key, cluster);
         self
@@ -167,7 +160,7 @@ impl World {
         self
     }
 
-    /// An entry on a cluster of the home account and region, made for the principal as it is now.
+    /// An entry on a cluster, which is given by its name or ARN, made for the principal as it is now: set that up before.
     #[must_use]
     pub fn with_entry(mut self, cluster: &str, mut entry: Entry) -> Self {
         let principal_id = self.principals.get(&entry.principal).and_then(|principal| principal.id_at(self.now));
@@ -180,15 +173,15 @@ impl World {
         self
     }
 
-    /// A cluster of the home account and region.
+    /// A cluster, by its ARN or, in the home account and region, by its name.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.get(&(ACCOUNT.to_owned(), REGION.to_owned(), name.to_owned()))
+        self.clusters.get(&cluster_key(name))
     }
 
-    /// A cluster of the home account and region, to be changed.
+    /// A cluster, by its ARN or, in the home account and region, by its name; to be changed.
     pub fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
-        self.clusters.get_mut(&(ACCOUNT.to_owned(), REGION.to_owned(), name.to_owned()))
+        self.clusters.get_mut(&cluster_key(name))
     }
 
     /// A role or user, to be changed.
@@ -196,7 +189,7 @@ impl World {
         self.principals.get_mut(arn)
     }
 
-    /// What there is to compare before and after: the mode, and the entries with all that they hold.
+    /// What there is to compare before and after: a cluster's entries, with all that they hold.
     #[must_use]
     pub fn snapshot(&self, cluster: &str) -> BTreeMap<String, EntrySnapshot> {
         self.cluster(cluster).map(Cluster::snapshot).unwrap_or_default()
@@ -207,7 +200,7 @@ impl World {
         self.now = self.now.max(now);
         let now = self.now;
         for cluster in self.clusters.values_mut() {
-            cluster.settle(now);
+            cluster.settle(now, &self.principals);
         }
     }
 
@@ -217,91 +210,68 @@ impl World {
         self.callers.get(access_key_id).unwrap_or(&self.default_caller)
     }
 
-    /// Carries out a call.
+    /// Carries out a call: the shape of the request is looked at first, then the caller's permissions, the cluster, its mode, and
+    /// what is asked for last (facts §3.1; where permissions come in is not on record).
     ///
     /// # Errors
     /// What AWS would answer.
     pub fn call(&mut self, caller: &Caller, region: &str, operation: &Operation) -> Result<Answer, ApiError> {
-        entry::check_shape(operation)?;
+        shape::check(operation)?;
         self.authorize(caller, region, operation)?;
         match operation {
-            Operation::GetCallerIdentity => Ok(Answer::Xml(format!(
-                "<UserId>{}</UserId><Account>{}</Account><Arn>{}</Arn>",
-                caller.user_id, caller.account, caller.arn
-            ))),
+            Operation::GetCallerIdentity => Ok(sts::identity(caller)),
             Operation::AssumeRole { role_arn, session_name, external_id } => {
                 self.assume_role(caller, role_arn, session_name, external_id.as_deref())
             }
             Operation::GetRole { name } => self.get_principal(&caller.account, "role", name),
             Operation::GetUser { name } => self.get_principal(&caller.account, "user", name),
-            Operation::ListAccessPolicies { page } => entry::list_policies(page),
-            operation => self.call_cluster(caller, region, operation),
+            Operation::ListAccessPolicies { page } => access_policy::list(cluster::partition_of(region), page),
+            operation => {
+                let name = operation.cluster().unwrap_or_default();
+                let answer = self.call_cluster(caller, region, name, operation);
+                answer.map(Answer::Json).map_err(|error| error.about(name))
+            }
         }
     }
 
-    fn call_cluster(&mut self, caller: &Caller, region: &str, operation: &Operation) -> Result<Answer, ApiError> {
+    fn call_cluster(
+        &mut self,
+        caller: &Caller,
+        region: &str,
+        name: &str,
+        operation: &Operation,
+    ) -> Result<Value, ApiError> {
         self.ids += 1;
-        let context = entry::Context {
+        let context = entries::Context {
             now: self.now,
             id: self.ids,
             delays: self.delays,
             quota: self.entry_quota,
             principals: &self.principals,
         };
-        let name = cluster::name_of(operation);
-        let key = (caller.account.clone(), region.to_owned(), name.clone());
+        let key = (caller.account.clone(), region.to_owned(), name.to_owned());
         let cluster = self
             .clusters
             .get_mut(&key)
             .ok_or_else(|| ApiError::not_found(format!("No cluster found for name: {name}.")))?;
         match operation {
-            Operation::DescribeCluster { .. } => Ok(Answer::Json(json!({ "cluster": cluster.json() }))),
+            Operation::DescribeCluster { .. } => Ok(json!({ "cluster": cluster.json() })),
             Operation::UpdateClusterConfig { config, token, .. } => {
-                cluster.update_config(config, token.as_deref(), &context).map(Answer::Json)
+                cluster.update_config(config, token.as_deref(), &context)
             }
-            Operation::DescribeUpdate { id, .. } => cluster.describe_update(id).map(Answer::Json),
-            Operation::ListUpdates { .. } => Ok(Answer::Json(cluster.list_updates())),
-            operation => {
-                cluster.require_entries(&context)?;
-                cluster.call_entries(operation, &context).map(Answer::Json)
-            }
+            Operation::DescribeUpdate { id, .. } => cluster.describe_update(id),
+            Operation::ListUpdates { page, .. } => cluster.list_updates(page),
+            operation => cluster.call_entries(operation, &context),
         }
     }
+}
 
-    fn assume_role(
-        &mut self,
-        caller: &Caller,
-        role_arn: &str,
-        session: &str,
-        external_id: Option<&str>,
-    ) -> Result<Answer, ApiError> {
-        let trusted = self.assumable.get(role_arn).filter(|role| {
-            role.trusted_account == caller.account
-                && role.external_id.as_deref().is_none_or(|wanted| Some(wanted) == external_id)
-        });
-        let Some(role) = trusted else {
-            return Err(ApiError::access_denied(
-                "sts",
-                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn),
-            ));
-        };
-        let account = role_arn.split(':').nth(4).unwrap_or_default().to_owned();
-        let name = role_arn.rsplit('/').next().unwrap_or_default();
-        let arn = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
-        let assumed = Caller {
-            user_id: format!("AROAEXAMPLEASSUMED000:{session}"),
-            policy: role.policy.clone(),
-            account,
-            arn: arn.clone(),
-        };
-        self.ids += 1;
-        let key = format!("ASIASIMULATED{:07}", self.ids);
-        self.callers.insert(key.clone(), assumed);
-        let expires = self.now.saturating_add(jiff::SignedDuration::from_hours(1)).unwrap_or(self.now);
-        Ok(Answer::Xml(format!(
-            "<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>simulated</SecretAccessKey><SessionToken>simulated</SessionToken><Expiration>{expires}</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>AROAEXAMPLEASSUMED000:{session}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>"
-        )))
-    }
+/// Account, region and name of a cluster that is given by its ARN or its name.
+fn cluster_key(name: &str) -> (String, String, String) {
+    let mut fields = name.splitn(6, ':').skip(3);
+    let (region, account) = (fields.next().unwrap_or(REGION), fields.next().unwrap_or(ACCOUNT));
+    let name = fields.next().and_then(|resource| resource.strip_prefix("cluster/")).unwrap_or(name);
+    (account.to_owned(), region.to_owned(), name.to_owned())
 }
 
 /// A moment on the wire: seconds since the epoch, with a fraction.

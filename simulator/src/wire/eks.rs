@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{decode, url_pairs};
-use crate::operation::{ApiError, NewEntry, Operation, Page, Scope};
+use crate::operation::{ApiError, EntryChange, NewEntry, Operation, Page, Scope};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,10 +17,8 @@ struct CreateBody {
     principal_arn: String,
     r#type: Option<String>,
     username: Option<String>,
-    #[serde(default)]
-    kubernetes_groups: Vec<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
+    kubernetes_groups: Option<Vec<String>>,
+    tags: Option<BTreeMap<String, String>>,
     client_request_token: Option<String>,
 }
 
@@ -29,6 +27,7 @@ struct CreateBody {
 struct UpdateBody {
     username: Option<String>,
     kubernetes_groups: Option<Vec<String>>,
+    client_request_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,10 +39,8 @@ struct AssociateBody {
 
 #[derive(Deserialize)]
 struct ScopeBody {
-    #[serde(default)]
-    r#type: String,
-    #[serde(default)]
-    namespaces: Vec<String>,
+    r#type: Option<String>,
+    namespaces: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +66,9 @@ pub(super) fn read(request: &Request<Bytes>, query: &BTreeMap<String, String>) -
                 token: token.and_then(|token| token.as_str().map(str::to_owned)),
             })
         }
-        (&Method::GET, ["clusters", name, "updates"]) => Ok(Operation::ListUpdates { name: owned(name) }),
+        (&Method::GET, ["clusters", name, "updates"]) => {
+            Ok(Operation::ListUpdates { name: owned(name), page: page(query)? })
+        }
         (&Method::GET, ["clusters", name, "updates", id]) => {
             Ok(Operation::DescribeUpdate { name: owned(name), id: owned(id) })
         }
@@ -102,8 +101,8 @@ fn read_entries(
                     principal: body.principal_arn,
                     kind: body.r#type,
                     username: body.username,
-                    groups: body.kubernetes_groups,
-                    tags: body.tags,
+                    groups: body.kubernetes_groups.unwrap_or_default(),
+                    tags: body.tags.unwrap_or_default(),
                 },
             }
         }
@@ -114,8 +113,8 @@ fn read_entries(
             Operation::UpdateAccessEntry {
                 cluster,
                 principal: owned(principal),
-                username: body.username,
-                groups: body.kubernetes_groups,
+                change: EntryChange { username: body.username, groups: body.kubernetes_groups },
+                token: body.client_request_token,
             }
         }
         (&Method::GET, [principal, "access-policies"]) => {
@@ -127,7 +126,10 @@ fn read_entries(
                 cluster,
                 principal: owned(principal),
                 policy: policy_arn,
-                scope: Scope { kind: access_scope.r#type, namespaces: access_scope.namespaces },
+                scope: Scope {
+                    kind: access_scope.r#type.unwrap_or_default(),
+                    namespaces: access_scope.namespaces.unwrap_or_default(),
+                },
             }
         }
         (&Method::DELETE, [principal, "access-policies", policy]) => {
@@ -164,9 +166,5 @@ fn owned(text: &str) -> String {
 }
 
 fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError {
-        status: 400,
-        code: "SerializationException",
-        message: error.to_string(),
-    })
+    serde_json::from_slice(body).map_err(|error| ApiError::unreadable(error.to_string()))
 }

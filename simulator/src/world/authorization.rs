@@ -1,12 +1,72 @@
 //! Which permission a call needs, on what, with which condition keys.
 //!
-//! Source: the Service Authorization Reference for EKS, IAM and STS; the words of a refusal are AWS's.
+//! Source: the Service Authorization Reference for EKS, IAM and STS (facts §8.1); the words of a refusal are AWS's (facts §8.4).
 
 use std::collections::BTreeMap;
 
-use super::{Caller, World, cluster};
+use serde_json::Value;
+
+use super::cluster::{Cluster, partition_of};
+use super::entry::{self, Entry, Resource};
+use super::{Caller, World};
 use crate::operation::{ApiError, Operation};
 use crate::policy::{Decision, Question};
+
+/// The condition keys of a call, in lower case, with their values. A key without values counts as absent.
+#[derive(Default)]
+struct Keys(BTreeMap<String, Vec<String>>);
+
+impl Keys {
+    fn set<'a>(&mut self, key: &str, values: impl IntoIterator<Item = &'a String>) {
+        self.0.insert(key.to_lowercase(), values.into_iter().cloned().collect());
+    }
+
+    /// `aws:RequestTag/…` and `aws:TagKeys`.
+    fn set_request_tags(&mut self, tags: &BTreeMap<String, String>) {
+        self.set("aws:TagKeys", tags.keys());
+        for (key, value) in tags {
+            self.set(&format!("aws:RequestTag/{key}"), [value]);
+        }
+    }
+
+    /// What is said in the request. A key that the request leaves out is absent, and no `StringEquals` matches it.
+    fn set_request(&mut self, operation: &Operation) {
+        match operation {
+            Operation::UpdateClusterConfig { config, .. } => {
+                let mode = config.get("accessConfig").and_then(|access| access.get("authenticationMode"));
+                self.set("eks:authenticationMode", &mode.and_then(Value::as_str).map(str::to_owned));
+            }
+            Operation::CreateAccessEntry { entry, .. } => {
+                self.set("eks:principalArn", [&entry.principal]);
+                self.set("eks:accessEntryType", &entry.kind);
+                self.set("eks:username", &entry.username);
+                self.set("eks:kubernetesGroups", &entry.groups);
+                self.set_request_tags(&entry.tags);
+            }
+            Operation::AssociateAccessPolicy { policy, scope, .. } => {
+                self.set("eks:policyArn", [policy]);
+                self.set("eks:accessScope", [&scope.kind]);
+                self.set("eks:namespaces", &scope.namespaces);
+            }
+            Operation::DisassociateAccessPolicy { policy, .. } => self.set("eks:policyArn", [policy]),
+            Operation::TagResource { tags, .. } => self.set_request_tags(tags),
+            Operation::UntagResource { keys, .. } => self.set("aws:TagKeys", keys),
+            _ => {}
+        }
+    }
+
+    /// The keys that every action on an entry has.
+    fn set_entry(&mut self, cluster: &str, entry: &Entry) {
+        self.set("eks:clusterName", [&cluster.to_owned()]);
+        self.set("eks:principalArn", [&entry.principal]);
+        self.set("eks:accessEntryType", [&entry.kind]);
+        self.set("eks:username", [&entry.username]);
+        self.set("eks:kubernetesGroups", &entry.groups);
+        for (key, value) in &entry.tags {
+            self.set(&format!("aws:ResourceTag/{key}"), [value]);
+        }
+    }
+}
 
 impl World {
     /// # Errors
@@ -15,108 +75,97 @@ impl World {
         if matches!(operation, Operation::GetCallerIdentity) {
             return Ok(());
         }
-        let question = self.question(caller, region, operation, operation.name());
+        let question = self.question(caller, region, operation);
         decide(caller, operation.service(), &question)?;
-        // Tags at creation need the permission to tag as well (gravitational/teleport pull request 44736).
-        if let Operation::CreateAccessEntry { entry, .. } = operation
-            && !entry.tags.is_empty()
-        {
-            let mut tagging = self.question(caller, region, operation, "TagResource");
-            tagging.resource = self.entry_arn(caller, region, operation, &entry.principal);
-            decide(caller, "eks", &tagging)?;
+        let Operation::CreateAccessEntry { cluster, entry, .. } = operation else {
+            return Ok(());
+        };
+        // Tags at creation need the permission to tag as well (facts §3.9; gravitational/teleport pull request 44736).
+        if !entry.tags.is_empty() {
+            let partition = partition_of(region);
+            let resource =
+                entry::arn(partition, region, &caller.account, cluster, &entry.principal, self.ids.wrapping_add(1));
+            let action = "eks:TagResource".to_owned();
+            decide(caller, "eks", &Question { action, resource, context: question.context })?;
+        }
+        // EC2's nodes get their role passed (facts §3.4; "Create access entries" in the UG).
+        if matches!(entry.kind.as_deref(), Some("EC2_LINUX" | "EC2_WINDOWS")) {
+            let (action, resource) = ("iam:PassRole".to_owned(), entry.principal.clone());
+            decide(caller, "eks", &Question { action, resource, context: BTreeMap::new() })?;
         }
         Ok(())
     }
 
-    fn question(&self, caller: &Caller, region: &str, operation: &Operation, action: &str) -> Question {
-        let mut context = BTreeMap::new();
-        let mut set = |key: &str, values: Vec<String>| context.insert(key.to_lowercase(), values);
-        let name = cluster::name_of(operation);
-        let cluster_arn = format!("{}cluster/{name}", prefix(caller, region));
+    fn question(&self, caller: &Caller, region: &str, operation: &Operation) -> Question {
+        let mut keys = Keys::default();
         let resource = match operation {
             Operation::AssumeRole { role_arn, .. } => role_arn.clone(),
-            Operation::GetRole { name } => format!("arn:aws:iam::{}:role/{name}", caller.account),
-            Operation::GetUser { name } => format!("arn:aws:iam::{}:user/{name}", caller.account),
-            Operation::ListAccessPolicies { .. } => "*".to_owned(),
-            Operation::UpdateClusterConfig { config, .. } => {
-                let mode = config.get("accessConfig").and_then(|access| access.get("authenticationMode"));
-                if let Some(mode) = mode.and_then(serde_json::Value::as_str) {
-                    set("eks:authenticationMode", vec![mode.to_owned()]);
-                }
-                cluster_arn
-            }
-            Operation::CreateAccessEntry { entry, .. } => {
-                set("eks:principalArn", vec![entry.principal.clone()]);
-                set("eks:accessEntryType", entry.kind.iter().cloned().collect());
-                set("eks:username", entry.username.iter().cloned().collect());
-                set("eks:kubernetesGroups", entry.groups.clone());
-                set("aws:TagKeys", entry.tags.keys().cloned().collect());
-                for (key, value) in &entry.tags {
-                    set(&format!("aws:RequestTag/{key}"), vec![value.clone()]);
-                }
-                cluster_arn
-            }
-            Operation::DescribeAccessEntry { principal, .. }
-            | Operation::UpdateAccessEntry { principal, .. }
-            | Operation::DeleteAccessEntry { principal, .. }
-            | Operation::ListAssociatedAccessPolicies { principal, .. }
-            | Operation::AssociateAccessPolicy { principal, .. }
-            | Operation::DisassociateAccessPolicy { principal, .. } => {
-                let entry = self.entry_of(caller, region, &name, principal);
-                set("eks:principalArn", vec![principal.clone()]);
-                set("eks:clusterName", vec![name.clone()]);
-                if let Some(entry) = entry {
-                    set("eks:accessEntryType", vec![entry.kind.clone()]);
-                    set("eks:username", vec![entry.username.clone()]);
-                    set("eks:kubernetesGroups", entry.groups.clone());
-                    for (key, value) in &entry.tags {
-                        set(&format!("aws:ResourceTag/{key}"), vec![value.clone()]);
-                    }
-                }
-                match operation {
-                    Operation::AssociateAccessPolicy { policy, scope, .. } => {
-                        set("eks:policyArn", vec![policy.clone()]);
-                        set("eks:accessScope", vec![scope.kind.clone()]);
-                        set("eks:namespaces", scope.namespaces.clone());
-                    }
-                    Operation::DisassociateAccessPolicy { policy, .. } => {
-                        set("eks:policyArn", vec![policy.clone()]);
-                    }
-                    _ => {}
-                }
-                self.entry_arn(caller, region, operation, principal)
-            }
+            Operation::GetRole { name } => self.principal_arn(caller, "role", name),
+            Operation::GetUser { name } => self.principal_arn(caller, "user", name),
             Operation::TagResource { arn, .. }
             | Operation::UntagResource { arn, .. }
-            | Operation::ListTagsForResource { arn } => arn.clone(),
-            _ => cluster_arn,
+            | Operation::ListTagsForResource { arn } => {
+                if let Some((cluster, entry)) = self.entry_called(caller, region, operation, arn) {
+                    keys.set_entry(&cluster.name, entry);
+                }
+                arn.clone()
+            }
+            _ => match (operation.cluster(), operation.principal()) {
+                (None, _) => "*".to_owned(),
+                // An entry that is yet to be made is no resource: the cluster is.
+                (Some(cluster), Some(principal)) if !matches!(operation, Operation::CreateAccessEntry { .. }) => {
+                    self.entry_resource(caller, region, cluster, principal, &mut keys)
+                }
+                (Some(cluster), _) => self.cluster_resource(caller, region, cluster, &mut keys),
+            },
         };
-        Question { action: format!("{}:{action}", operation.service()), resource, context }
+        keys.set_request(operation);
+        let action = format!("{}:{}", operation.service(), operation.name());
+        Question { action, resource, context: keys.0 }
     }
 
-    fn entry_of(&self, caller: &Caller, region: &str, cluster: &str, principal: &str) -> Option<&super::Entry> {
-        let key = (caller.account.clone(), region.to_owned(), cluster.to_owned());
-        self.clusters.get(&key)?.entries.get(principal)
+    /// IAM's resources have their path in them, which the request does not.
+    fn principal_arn(&self, caller: &Caller, kind: &str, name: &str) -> String {
+        let partition = Resource::of(&caller.arn).partition;
+        let found = self.principal_named(&caller.account, kind, name).map(|principal| principal.arn.clone());
+        found.unwrap_or_else(|| format!("arn:{partition}:iam::{}:{kind}/{name}", caller.account))
     }
 
-    /// The ARN of an entry, which has no path in it: `access-entry/CLUSTER/role/ACCOUNT/NAME/UUID`.
-    fn entry_arn(&self, caller: &Caller, region: &str, operation: &Operation, principal: &str) -> String {
-        let resource = principal.splitn(6, ':').nth(5).unwrap_or_default();
-        let kind = resource.split('/').next().unwrap_or_default();
-        let name = resource.rsplit('/').next().unwrap_or_default();
-        let account = principal.split(':').nth(4).unwrap_or_default();
-        format!(
-            "{}access-entry/{}/{kind}/{account}/{name}/{}",
-            prefix(caller, region),
-            cluster::name_of(operation),
-            super::uuid(self.ids)
-        )
+    fn cluster_resource(&self, caller: &Caller, region: &str, name: &str, keys: &mut Keys) -> String {
+        let found = self.cluster_called(caller, region, name);
+        let tags = found.and_then(|cluster| cluster.description.get("tags")?.as_object());
+        for (key, value) in tags.into_iter().flatten() {
+            keys.set(&format!("aws:ResourceTag/{key}"), &value.as_str().map(str::to_owned));
+        }
+        format!("arn:{}:eks:{region}:{}:cluster/{name}", partition_of(region), caller.account)
     }
-}
 
-fn prefix(caller: &Caller, region: &str) -> String {
-    let partition = super::Cluster::new("", super::Mode::Api).at(&caller.account, region).partition();
-    format!("arn:{partition}:eks:{region}:{}:", caller.account)
+    /// Of an entry that is not there, what the request says of it is known.
+    fn entry_resource(&self, caller: &Caller, region: &str, cluster: &str, principal: &str, keys: &mut Keys) -> String {
+        let found = self.cluster_called(caller, region, cluster).and_then(|cluster| cluster.entries.get(principal));
+        if let Some(entry) = found {
+            keys.set_entry(cluster, entry);
+            return entry.arn.clone();
+        }
+        keys.set("eks:clusterName", [&cluster.to_owned()]);
+        keys.set("eks:principalArn", [&principal.to_owned()]);
+        entry::arn(partition_of(region), region, &caller.account, cluster, principal, 0)
+    }
+
+    fn cluster_called(&self, caller: &Caller, region: &str, name: &str) -> Option<&Cluster> {
+        self.clusters.get(&(caller.account.clone(), region.to_owned(), name.to_owned()))
+    }
+
+    fn entry_called(
+        &self,
+        caller: &Caller,
+        region: &str,
+        operation: &Operation,
+        arn: &str,
+    ) -> Option<(&Cluster, &Entry)> {
+        let cluster = self.cluster_called(caller, region, operation.cluster()?)?;
+        cluster.entries.values().find(|entry| entry.arn == arn).map(|entry| (cluster, entry))
+    }
 }
 
 fn decide(caller: &Caller, service: &str, question: &Question) -> Result<(), ApiError> {

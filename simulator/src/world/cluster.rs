@@ -1,73 +1,18 @@
-//! Clusters: their description, and the slow, hidden, failing, one-way changes of their authentication mode.
+//! Clusters, and what EKS tells of them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::entry::{Context, Entry, EntrySnapshot};
-use super::{ACCOUNT, REGION, after, epoch, uuid};
-use crate::operation::{ApiError, Operation, Scope};
+use super::entry::{Entry, EntrySnapshot};
+use super::kubernetes::Served;
+use super::principal::Principal;
+use super::update::Update;
+use super::{ACCOUNT, REGION, uuid};
+use crate::operation::Scope;
 
-/// How a cluster finds out who somebody is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// By aws-auth alone.
-    ConfigMap,
-    /// By entries, then by aws-auth.
-    ApiAndConfigMap,
-    /// By entries alone.
-    Api,
-}
-
-impl Mode {
-    /// Its name in the API.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ConfigMap => "CONFIG_MAP",
-            Self::ApiAndConfigMap => "API_AND_CONFIG_MAP",
-            Self::Api => "API",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::ConfigMap => Some(Self::ApiAndConfigMap),
-            Self::ApiAndConfigMap => Some(Self::Api),
-            Self::Api => None,
-        }
-    }
-}
-
-/// How a change of mode goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModeChange {
-    /// How long it takes (terraform-aws-eks issue 2913: about a minute and a half).
-    pub takes: Duration,
-    /// How long the status stays ACTIVE after it was asked for (ACK community issue 1192).
-    pub hidden_for: Duration,
-    /// Why it fails, where it does.
-    pub fails: Option<String>,
-}
-
-impl Default for ModeChange {
-    fn default() -> Self {
-        Self { takes: Duration::from_secs(90), hidden_for: Duration::ZERO, fails: None }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Update {
-    id: String,
-    status: &'static str,
-    mode: Option<Mode>,
-    created_at: Timestamp,
-    shows_at: Timestamp,
-    ends_at: Timestamp,
-    fails: Option<String>,
-}
+pub use super::update::{Mode, ModeChange};
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +41,8 @@ pub struct Cluster {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) tokens: BTreeMap<String, (Value, Value)>,
     pub(super) mode_since: Option<Timestamp>,
-    updates: Vec<Update>,
+    pub(super) updates: Vec<Update>,
+    pub(super) served: BTreeMap<String, Vec<Served>>,
 }
 
 impl Cluster {
@@ -118,6 +64,7 @@ impl Cluster {
             tokens: BTreeMap::new(),
             mode_since: None,
             updates: Vec::new(),
+            served: BTreeMap::new(),
         }
     }
 
@@ -164,7 +111,8 @@ impl Cluster {
         self
     }
 
-    /// With an update of another kind in progress until then, which its status may hide (containers-roadmap issue 1500).
+    /// With an update of another kind in progress until then, which its status may hide (facts §2.3;
+    /// containers-roadmap issue 1500).
     #[must_use]
     pub fn with_update_until(mut self, from: Timestamp, until: Timestamp, hidden: bool) -> Self {
         let id = uuid(0xdead_0000 + self.updates.len() as u64);
@@ -183,16 +131,7 @@ impl Cluster {
     /// The partition of its region.
     #[must_use]
     pub fn partition(&self) -> &'static str {
-        let prefixes = [
-            ("cn-", "aws-cn"),
-            ("us-gov-", "aws-us-gov"),
-            ("us-isob-", "aws-iso-b"),
-            ("us-iso-", "aws-iso"),
-            ("eu-isoe-", "aws-iso-e"),
-            ("us-isof-", "aws-iso-f"),
-            ("eusc-", "aws-eusc"),
-        ];
-        prefixes.iter().find(|(prefix, _)| self.region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+        partition_of(&self.region)
     }
 
     /// Its ARN.
@@ -205,53 +144,26 @@ impl Cluster {
         self.entries.iter().map(|(principal, entry)| (principal.clone(), entry.snapshot())).collect()
     }
 
-    /// What has come to pass by now.
-    pub(super) fn settle(&mut self, now: Timestamp) {
-        let mut opened = None;
-        for update in &mut self.updates {
-            if update.status != "InProgress" || now < update.ends_at {
-                continue;
-            }
-            match (&update.fails, update.mode) {
-                (Some(_), _) => update.status = "Failed",
-                (None, mode) => {
-                    update.status = "Successful";
-                    if let Some(mode) = mode {
-                        self.mode = mode;
-                        opened = Some(update.ends_at);
-                    }
-                }
-            }
-        }
-        if let Some(at) = opened {
-            self.mode_since = Some(at);
-            self.make_own_entries(at);
-        }
-        let updating = self.updates.iter().any(|update| update.status == "InProgress" && update.shows_at <= now);
-        match (updating, self.status.as_str()) {
-            (true, "ACTIVE") => "UPDATING".clone_into(&mut self.status),
-            (false, "UPDATING") => "ACTIVE".clone_into(&mut self.status),
-            _ => {}
+    /// When entries are opened EKS makes the creator's itself, and those of the nodes' roles (facts §2.6; "Change authentication
+    /// mode to use access entries" in the UG).
+    pub(super) fn make_own_entries(&mut self, at: Timestamp, principals: &BTreeMap<String, Principal>) {
+        let admin = format!("arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", self.partition());
+        let nodes = self.node_roles.iter().map(|role| Entry::new(role).made_at(at).of_kind("EC2_LINUX"));
+        let creator = self.creator.iter().map(|arn| Entry::new(arn).made_at(at).with_policy(&admin, Scope::cluster()));
+        let entries: Vec<_> = nodes.chain(creator).zip(0xbeef_0000..).collect();
+        for (entry, id) in entries {
+            let principal_id = principals.get(&entry.principal).and_then(|principal| principal.id_at(at));
+            self.insert_entry(Entry { principal_id, ..entry }, id);
         }
     }
 
-    /// EKS makes entries itself when entries are opened.
-    fn make_own_entries(&mut self, at: Timestamp) {
-        for (number, role) in self.node_roles.clone().iter().enumerate() {
-            let entry = Entry::new(role).of_kind("EC2_LINUX").made_at(at);
-            self.insert_entry(entry, 0xbeef_0000 + number as u64);
-        }
-        if let Some(creator) = self.creator.clone() {
-            let admin = format!("arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", self.partition());
-            let entry = Entry::new(&creator).made_at(at).with_policy(&admin, Scope::cluster());
-            self.insert_entry(entry, 0xbeef_ffff);
-        }
-    }
-
+    /// Puts an entry there, unless the principal has one, as one that the API server knows already.
     pub(super) fn insert_entry(&mut self, entry: Entry, id: u64) {
         if !self.entries.contains_key(&entry.principal) {
             let entry = entry.in_cluster(self, id);
-            self.entries.insert(entry.principal.clone(), entry);
+            let (principal, from) = (entry.principal.clone(), entry.created_at);
+            self.entries.insert(principal.clone(), entry);
+            self.publish_from(&principal, from);
         }
     }
 
@@ -287,71 +199,8 @@ impl Cluster {
         shown
     }
 
-    /// `UpdateClusterConfig`, of the authentication mode alone. One step at a time and never back (pulumi-eks issue 1493);
-    /// the same again is refused as well (aws-cdk issue 31032).
-    pub(super) fn update_config(
-        &mut self,
-        config: &Map<String, Value>,
-        token: Option<&str>,
-        context: &Context<'_>,
-    ) -> Result<Value, ApiError> {
-        let body = Value::Object(config.clone());
-        if let Some(answer) = self.answered_before(token, &body) {
-            return Ok(answer);
-        }
-        if config.len() != 1 {
-            return Err(ApiError::invalid_parameter("Only one type of update can be allowed."));
-        }
-        let wanted = body.pointer("/accessConfig/authenticationMode").and_then(Value::as_str);
-        let Some(wanted) = wanted else {
-            return Err(ApiError::invalid_parameter("This update is not one that the simulator knows."));
-        };
-        if self.description.contains_key("outpostConfig") || self.description.contains_key("connectorConfig") {
-            return Err(ApiError::invalid_request("This operation is not supported for this kind of cluster."));
-        }
-        if let Some(update) = self.updates.iter().find(|update| update.status == "InProgress") {
-            return Err(ApiError::in_use(format!(
-                "Cannot AccessConfigUpdate because cluster {} currently has update {} in progress",
-                self.name, update.id
-            )));
-        }
-        let Some(mode) = self.mode.next().filter(|next| next.name() == wanted) else {
-            return Err(ApiError::invalid_parameter(format!(
-                "Unsupported authentication mode update from {} to {wanted}",
-                self.mode.name()
-            )));
-        };
-        if self.status != "ACTIVE" {
-            return Err(ApiError::in_use(format!("Cluster {} is {}", self.name, self.status)));
-        }
-        self.updates.push(Update {
-            id: uuid(context.id),
-            status: "InProgress",
-            mode: Some(mode),
-            created_at: context.now,
-            shows_at: after(context.now, self.mode_change.hidden_for),
-            ends_at: after(context.now, self.mode_change.takes),
-            fails: self.mode_change.fails.clone(),
-        });
-        let shown = json!({ "update": self.updates.last().map(Update::json) });
-        self.settle(context.now);
-        self.remember(token, body, &shown);
-        Ok(shown)
-    }
-
-    pub(super) fn describe_update(&self, id: &str) -> Result<Value, ApiError> {
-        self.updates
-            .iter()
-            .find(|update| update.id == id)
-            .map(|update| json!({ "update": update.json() }))
-            .ok_or_else(|| ApiError::not_found(format!("No update found for ID: {id}")))
-    }
-
-    pub(super) fn list_updates(&self) -> Value {
-        json!({ "updateIds": self.updates.iter().map(|update| &update.id).collect::<Vec<_>>() })
-    }
-
-    /// A token that was used with the same body is answered as it was then.
+    /// A token that was used with the same body is answered as it was then (facts §1.2; with another body, the call counts as a
+    /// new one: what EKS does is not on record).
     pub(super) fn answered_before(&self, token: Option<&str>, body: &Value) -> Option<Value> {
         let (before, answer) = self.tokens.get(token?)?;
         (before == body).then(|| answer.clone())
@@ -362,60 +211,18 @@ impl Cluster {
             self.tokens.insert(token.to_owned(), (body, answer.clone()));
         }
     }
-
-    /// Entries are refused in `CONFIG_MAP` mode (terraform-aws-eks-blueprints issue 1877), and for a while after it.
-    pub(super) fn require_entries(&self, context: &Context<'_>) -> Result<(), ApiError> {
-        let fresh = self.mode_since.is_some_and(|since| context.now < after(since, context.delays.mode));
-        if self.mode == Mode::ConfigMap || fresh {
-            return Err(ApiError::invalid_request(
-                "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.",
-            ));
-        }
-        Ok(())
-    }
 }
 
-impl Update {
-    fn json(&self) -> Value {
-        let errors: Vec<_> = match (&self.fails, self.status) {
-            (Some(why), "Failed") => {
-                vec![json!({ "errorCode": "Unknown", "errorMessage": why, "resourceIds": [] })]
-            }
-            _ => Vec::new(),
-        };
-        // A value inside the parameters is JSON in a string.
-        let (kind, params) = match self.mode {
-            Some(mode) => (
-                "AccessConfigUpdate",
-                vec![json!({ "type": "AuthenticationMode", "value": format!("\"{}\"", mode.name()) })],
-            ),
-            None => ("VersionUpdate", Vec::new()),
-        };
-        json!({
-            "id": self.id, "status": self.status, "type": kind, "params": params,
-            "createdAt": epoch(self.created_at), "errors": errors
-        })
-    }
-}
-
-/// The cluster that an operation is about.
-pub(super) fn name_of(operation: &Operation) -> String {
-    match operation {
-        Operation::DescribeCluster { name }
-        | Operation::UpdateClusterConfig { name, .. }
-        | Operation::DescribeUpdate { name, .. }
-        | Operation::ListUpdates { name } => name.clone(),
-        Operation::ListAccessEntries { cluster, .. }
-        | Operation::CreateAccessEntry { cluster, .. }
-        | Operation::DescribeAccessEntry { cluster, .. }
-        | Operation::UpdateAccessEntry { cluster, .. }
-        | Operation::DeleteAccessEntry { cluster, .. }
-        | Operation::AssociateAccessPolicy { cluster, .. }
-        | Operation::DisassociateAccessPolicy { cluster, .. }
-        | Operation::ListAssociatedAccessPolicies { cluster, .. } => cluster.clone(),
-        Operation::TagResource { arn, .. }
-        | Operation::UntagResource { arn, .. }
-        | Operation::ListTagsForResource { arn } => arn.split('/').nth(1).unwrap_or_default().to_owned(),
-        _ => String::new(),
-    }
+/// The partition of a region ("Regions and partitions" in the AWS SDKs' reference guide).
+pub(super) fn partition_of(region: &str) -> &'static str {
+    let prefixes = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-iso-", "aws-iso"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ];
+    prefixes.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }

@@ -1,31 +1,21 @@
-//! Access entries and the policies associated with them.
+//! Access entries, and the policies associated with them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::principal::Principal;
-use super::{Delays, World, after, epoch, uuid};
-use crate::operation::{Answer, ApiError, NewEntry, Operation, Page, Scope};
-
-/// What a call on entries needs to know beside the cluster.
-pub(super) struct Context<'a> {
-    pub(super) now: Timestamp,
-    pub(super) id: u64,
-    pub(super) delays: Delays,
-    pub(super) quota: usize,
-    pub(super) principals: &'a BTreeMap<String, Principal>,
-}
+use super::{World, epoch, uuid};
+use crate::operation::Scope;
 
 /// An access entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Whom it is for.
     pub principal: String,
-    /// The principal's unique id when the entry was made: EKS keeps it, and shows it nowhere.
+    /// The principal's unique id when the entry was made: EKS keeps it, and shows it nowhere (facts §3.7; `CreateAccessEntry`
+    /// in the API reference).
     pub principal_id: Option<String>,
     /// `STANDARD`, `EC2_LINUX`, …
     pub kind: String,
@@ -40,10 +30,9 @@ pub struct Entry {
     /// When it was made.
     pub created_at: Timestamp,
     pub(super) modified_at: Timestamp,
-    /// When the cluster's API server was last told something new.
-    pub(super) effective_from: Timestamp,
-    arn: String,
-    visible_from: Timestamp,
+    pub(super) arn: String,
+    /// From when Describe, List and Associate know it.
+    pub(super) visible_from: Timestamp,
 }
 
 /// A policy associated with an entry.
@@ -51,8 +40,8 @@ pub struct Entry {
 pub struct Association {
     /// How far it reaches.
     pub scope: Scope,
-    associated_at: Timestamp,
-    modified_at: Timestamp,
+    pub(super) associated_at: Timestamp,
+    pub(super) modified_at: Timestamp,
 }
 
 /// What of an entry there is to compare: not its age, nor what EKS makes up.
@@ -85,7 +74,6 @@ impl Entry {
             policies: BTreeMap::new(),
             created_at: made,
             modified_at: made,
-            effective_from: made,
             arn: String::new(),
             visible_from: made,
         }
@@ -101,8 +89,7 @@ impl Entry {
     /// Made then.
     #[must_use]
     pub fn made_at(mut self, time: Timestamp) -> Self {
-        (self.created_at, self.modified_at) = (time, time);
-        (self.visible_from, self.effective_from) = (time, time);
+        (self.created_at, self.modified_at, self.visible_from) = (time, time, time);
         self
     }
 
@@ -157,349 +144,76 @@ impl Entry {
         }
     }
 
-    /// Its ARN leaves the principal's path out; a username that was not given is made up ("Create access entries" in the UG).
+    /// On a cluster it gets its ARN and, where none was given, its username.
     pub(super) fn in_cluster(mut self, cluster: &Cluster, id: u64) -> Self {
-        let fields: Vec<_> = self.principal.splitn(6, ':').collect();
-        let (partition, account) = (cluster.partition(), fields.get(4).copied().unwrap_or_default());
-        let resource = fields.get(5).copied().unwrap_or_default();
-        let kind = resource.split('/').next().unwrap_or_default();
-        let name = resource.rsplit('/').next().unwrap_or_default();
-        self.arn = format!(
-            "arn:{partition}:eks:{}:{}:access-entry/{}/{kind}/{account}/{name}/{}",
-            cluster.region,
-            cluster.account,
-            cluster.name,
-            uuid(id)
-        );
+        self.arn = arn(cluster.partition(), &cluster.region, &cluster.account, &cluster.name, &self.principal, id);
         if self.username.is_empty() {
-            self.username = match (self.kind.as_str(), kind) {
-                ("EC2_LINUX" | "EC2_WINDOWS", _) => "system:node:{{EC2PrivateDNSName}}".to_owned(),
-                ("FARGATE_LINUX" | "HYBRID_LINUX", _) => "system:node:{{SessionName}}".to_owned(),
-                (_, "user") => self.principal.clone(),
-                _ => format!("arn:{partition}:sts::{account}:assumed-role/{name}/{{{{SessionName}}}}"),
-            };
+            self.username = default_username(&self.kind, &self.principal);
         }
         self
     }
 
-    fn json(&self, cluster: &str) -> Value {
+    pub(super) fn json(&self, cluster: &str) -> Value {
         json!({
             "clusterName": cluster, "principalArn": self.principal, "kubernetesGroups": self.groups,
             "accessEntryArn": self.arn, "createdAt": epoch(self.created_at), "modifiedAt": epoch(self.modified_at),
             "tags": self.tags, "username": self.username, "type": self.kind
         })
     }
+}
 
-    /// Only `STANDARD` entries have policies (ACK community issue 2144).
-    fn require_standard(&self) -> Result<(), ApiError> {
-        if self.kind == "STANDARD" {
-            return Ok(());
+/// An entry's ARN leaves the principal's path out: `access-entry/CLUSTER/role/ACCOUNT/NAME/UUID` (facts §3.10; seen in the AWS
+/// managed policy `AmazonEKSServiceRolePolicy`).
+pub(super) fn arn(partition: &str, region: &str, account: &str, cluster: &str, principal: &str, id: u64) -> String {
+    let Resource { account: owner, kind, name, .. } = Resource::of(principal);
+    format!("arn:{partition}:eks:{region}:{account}:access-entry/{cluster}/{kind}/{owner}/{name}/{}", uuid(id))
+}
+
+/// A user is its own ARN, a role its sessions', without its path; nodes are nodes (facts §3.2; "Create access entries" in the
+/// UG).
+fn default_username(kind: &str, principal: &str) -> String {
+    let resource = Resource::of(principal);
+    match (kind, resource.kind) {
+        ("EC2_LINUX" | "EC2_WINDOWS" | "EC2", _) => "system:node:{{EC2PrivateDNSName}}".to_owned(),
+        ("FARGATE_LINUX" | "HYBRID_LINUX", _) => "system:node:{{SessionName}}".to_owned(),
+        (_, "role") => {
+            let Resource { partition, account, name, .. } = resource;
+            format!("arn:{partition}:sts::{account}:assumed-role/{name}/{{{{SessionName}}}}")
         }
-        Err(ApiError::invalid_parameter(
-            "This operation can only be performed on Access Entries with a type of \"STANDARD\".",
-        ))
+        _ => principal.to_owned(),
     }
+}
 
-    fn touch(&mut self, now: Timestamp, propagation: Duration) {
-        self.modified_at = now;
-        self.effective_from = after(now, propagation);
+/// The parts of a principal's ARN.
+pub(super) struct Resource<'a> {
+    pub(super) partition: &'a str,
+    pub(super) account: &'a str,
+    /// `role`, `user` or `root`.
+    pub(super) kind: &'a str,
+    /// Without the path.
+    pub(super) name: &'a str,
+}
+
+impl<'a> Resource<'a> {
+    pub(super) fn of(arn: &'a str) -> Self {
+        let mut fields = arn.splitn(6, ':').skip(1);
+        let partition = fields.next().unwrap_or_default();
+        let account = fields.nth(2).unwrap_or_default();
+        let resource = fields.next().unwrap_or_default();
+        Self {
+            partition,
+            account,
+            kind: resource.split('/').next().unwrap_or_default(),
+            name: resource.rsplit('/').next().unwrap_or_default(),
+        }
     }
 }
 
 impl Association {
-    fn json(&self, policy: &str) -> Value {
+    pub(super) fn json(&self, policy: &str) -> Value {
         json!({
             "policyArn": policy, "accessScope": self.scope.json(),
             "associatedAt": epoch(self.associated_at), "modifiedAt": epoch(self.modified_at)
         })
-    }
-}
-
-/// The access policies that can be associated by anybody ("Access policy permissions" in the UG).
-const POLICIES: [&str; 7] = [
-    "AmazonEKSAdminPolicy",
-    "AmazonEKSAdminViewPolicy",
-    "AmazonEKSClusterAdminPolicy",
-    "AmazonEKSEditPolicy",
-    "AmazonEKSSecretAdminPolicy",
-    "AmazonEKSSecretReaderPolicy",
-    "AmazonEKSViewPolicy",
-];
-/// Some of those that only service-linked roles can have.
-const OWN_POLICIES: [&str; 3] = ["AmazonEKSAutoNodePolicy", "AmazonEKSComputePolicy", "AmazonEKSNetworkingPolicy"];
-const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
-const NODE_TYPES: [&str; 5] = ["EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2"];
-
-/// What is wrong with a call whatever the cluster: answered before the cluster is looked up.
-pub(super) fn check_shape(operation: &Operation) -> Result<(), ApiError> {
-    match operation {
-        Operation::CreateAccessEntry { entry, .. } => check_new_entry(entry),
-        Operation::UpdateAccessEntry { username, groups, .. } => {
-            check_username(username.as_deref())?;
-            check_groups(groups.as_deref().unwrap_or_default())
-        }
-        Operation::AssociateAccessPolicy { policy, scope, .. } => {
-            check_policy_form(policy)?;
-            check_scope(scope)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_new_entry(entry: &NewEntry) -> Result<(), ApiError> {
-    let principal = entry.principal.as_str();
-    let fields: Vec<_> = principal.splitn(6, ':').collect();
-    let (service, resource) = (fields.get(2).copied(), fields.get(5).copied().unwrap_or_default());
-    let named = resource == "root" || resource.starts_with("role/") || resource.starts_with("user/");
-    if service != Some("iam") || !named {
-        return Err(ApiError::invalid_parameter("The principalArn parameter format is not valid"));
-    }
-    if resource.starts_with("role/aws-service-role/") {
-        return Err(ApiError::invalid_parameter(
-            "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role",
-        ));
-    }
-    let kind = entry.kind.as_deref().unwrap_or("STANDARD");
-    if NODE_TYPES.contains(&kind) {
-        if resource.starts_with("user/") {
-            return Err(ApiError::invalid_parameter(
-                "AccessEntry principalArn must be IAM role when using types [EC2_LINUX, EC2_WINDOWS, FARGATE_LINUX, HYBRID_LINUX, EC2]",
-            ));
-        }
-        if entry.username.is_some() {
-            return Err(ApiError::invalid_parameter(format!(
-                "The specified username is invalid: setting username is not allowed when the type is \"{kind}\""
-            )));
-        }
-    }
-    check_username(entry.username.as_deref())?;
-    check_groups(&entry.groups)
-}
-
-fn check_username(username: Option<&str>) -> Result<(), ApiError> {
-    let Some(username) = username else {
-        return Ok(());
-    };
-    if let Some(prefix) = RESERVED.iter().find(|prefix| username.starts_with(*prefix)) {
-        return Err(ApiError::invalid_parameter(format!("The username must not begin with {prefix}")));
-    }
-    match username.split_once("{{SessionName}}") {
-        Some((before, _)) if !before.contains(':') => {
-            Err(ApiError::invalid_parameter("The username must contain a colon before {{SessionName}}"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_groups(groups: &[String]) -> Result<(), ApiError> {
-    for group in groups {
-        if let Some(prefix) = RESERVED.iter().find(|prefix| group.starts_with(*prefix)) {
-            return Err(ApiError::invalid_parameter(format!(
-                "The kubernetes group name {group} is invalid, it cannot start with {prefix}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_policy_form(policy: &str) -> Result<(), ApiError> {
-    if policy.split(':').nth(2) == Some("eks") {
-        return Ok(());
-    }
-    Err(ApiError::invalid_parameter("The policyArn parameter format is not valid"))
-}
-
-fn check_scope(scope: &Scope) -> Result<(), ApiError> {
-    Err(ApiError::invalid_parameter(match (scope.kind.as_str(), scope.namespaces.is_empty()) {
-        ("cluster", true) | ("namespace", false) => return Ok(()),
-        ("cluster", false) => "accessScope should not include namespaces if the type is not set as namespace",
-        ("namespace", true) => "At least 1 namespace must be provided if the type is set as namespace",
-        _ => "accessScope type must be one of [namespace, cluster]",
-    }))
-}
-
-fn entry_not_found() -> ApiError {
-    ApiError::not_found(
-        "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'.",
-    )
-}
-
-pub(super) fn list_policies(page: &Page) -> Result<Answer, ApiError> {
-    let all = POLICIES
-        .iter()
-        .chain(&OWN_POLICIES)
-        .map(|name| json!({ "name": name, "arn": format!("arn:aws:eks::aws:cluster-access-policy/{name}") }));
-    paged("accessPolicies", all.collect(), page).map(Answer::Json)
-}
-
-/// One page of a list. Tokens are places in it.
-fn paged(field: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
-    let most = page.max_results.unwrap_or(100);
-    if !(1..=100).contains(&most) {
-        return Err(ApiError::invalid_parameter("maxResults must be between 1 and 100"));
-    }
-    let from = match &page.next_token {
-        None => 0,
-        Some(token) => token
-            .strip_prefix("from-")
-            .and_then(|place| place.parse().ok())
-            .ok_or_else(|| ApiError::invalid_parameter("The nextToken parameter is not valid"))?,
-    };
-    let next = (from + most < all.len()).then(|| format!("from-{}", from + most));
-    let items: Vec<_> = all.into_iter().skip(from).take(most).collect();
-    let mut shown = serde_json::Map::new();
-    shown.insert(field.to_owned(), json!(items));
-    shown.insert("nextToken".to_owned(), json!(next));
-    Ok(Value::Object(shown))
-}
-
-impl Cluster {
-    pub(super) fn call_entries(&mut self, operation: &Operation, context: &Context<'_>) -> Result<Value, ApiError> {
-        let name = self.name.clone();
-        match operation {
-            Operation::CreateAccessEntry { entry, token, .. } => self.create_entry(entry, token.as_deref(), context),
-            Operation::ListAccessEntries { policy, page, .. } => {
-                let visible = self.entries.values().filter(|entry| entry.visible_from <= context.now);
-                let listed = visible
-                    .filter(|entry| policy.as_ref().is_none_or(|policy| entry.policies.contains_key(policy)))
-                    .map(|entry| json!(entry.principal));
-                paged("accessEntries", listed.collect(), page)
-            }
-            Operation::DescribeAccessEntry { principal, .. } => {
-                Ok(json!({ "accessEntry": self.entry(principal, context)?.json(&name) }))
-            }
-            Operation::UpdateAccessEntry { principal, username, groups, .. } => {
-                let entry = self.entry(principal, context)?;
-                if let Some(username) = username {
-                    entry.username.clone_from(username);
-                }
-                if let Some(groups) = groups {
-                    entry.groups.clone_from(groups);
-                }
-                entry.touch(context.now, context.delays.kubernetes);
-                Ok(json!({ "accessEntry": entry.json(&name) }))
-            }
-            Operation::DeleteAccessEntry { principal, .. } => {
-                self.entries.remove(principal).map(|_| json!({})).ok_or_else(entry_not_found)
-            }
-            Operation::AssociateAccessPolicy { principal, policy, scope, .. } => {
-                self.associate(principal, policy, scope, context)
-            }
-            Operation::DisassociateAccessPolicy { principal, policy, .. } => {
-                let entry = self.entry(principal, context)?;
-                entry.require_standard()?;
-                let gone = entry.policies.remove(policy);
-                entry.touch(context.now, context.delays.kubernetes);
-                gone.map(|_| json!({})).ok_or_else(|| {
-                    ApiError::not_found("The specified policyArn is not associated with the access entry.")
-                })
-            }
-            Operation::ListAssociatedAccessPolicies { principal, page, .. } => {
-                let entry = self.entry(principal, context)?;
-                entry.require_standard()?;
-                let held = entry.policies.iter().map(|(policy, held)| held.json(policy));
-                let mut shown = paged("associatedAccessPolicies", held.collect(), page)?;
-                if let Value::Object(fields) = &mut shown {
-                    fields.insert("clusterName".to_owned(), json!(name));
-                    fields.insert("principalArn".to_owned(), json!(principal));
-                }
-                Ok(shown)
-            }
-            Operation::TagResource { arn, tags } => {
-                self.tagged(arn)?.tags.extend(tags.clone());
-                Ok(json!({}))
-            }
-            Operation::UntagResource { arn, keys } => {
-                self.tagged(arn)?.tags.retain(|key, _| !keys.contains(key));
-                Ok(json!({}))
-            }
-            Operation::ListTagsForResource { arn } => Ok(json!({ "tags": self.tagged(arn)?.tags })),
-            _ => Err(ApiError::unknown_operation()),
-        }
-    }
-
-    /// An entry as far as it can be seen yet.
-    fn entry(&mut self, principal: &str, context: &Context<'_>) -> Result<&mut Entry, ApiError> {
-        self.entries.get_mut(principal).filter(|entry| entry.visible_from <= context.now).ok_or_else(entry_not_found)
-    }
-
-    fn tagged(&mut self, arn: &str) -> Result<&mut Entry, ApiError> {
-        self.entries
-            .values_mut()
-            .find(|entry| entry.arn == arn)
-            .ok_or_else(|| ApiError::not_found("The specified resource could not be found."))
-    }
-
-    fn create_entry(&mut self, new: &NewEntry, token: Option<&str>, context: &Context<'_>) -> Result<Value, ApiError> {
-        let body = json!([new.principal, new.kind, new.username, new.groups, new.tags]);
-        if let Some(answer) = self.answered_before(token, &body) {
-            return Ok(answer);
-        }
-        let kind = new.kind.clone().unwrap_or_else(|| "STANDARD".to_owned());
-        let account = new.principal.split(':').nth(4).unwrap_or_default();
-        if NODE_TYPES.contains(&kind.as_str()) && account != self.account {
-            return Err(ApiError::invalid_parameter(
-                "AccessEntry principalArn must be from the same account as the cluster when using types [EC2_LINUX, EC2_WINDOWS, FARGATE_LINUX, HYBRID_LINUX, EC2]",
-            ));
-        }
-        // The account's root is taken, and of no use (aws-iam-authenticator issue 797).
-        let id = context.principals.get(&new.principal).and_then(|principal| principal.id_to_eks(context.now));
-        if id.is_none() && !new.principal.ends_with(":root") {
-            return Err(ApiError::invalid_parameter("The specified principalArn is invalid: invalid principal."));
-        }
-        if self.entries.contains_key(&new.principal) {
-            return Err(ApiError::in_use("The specified access entry resource is already in use on this cluster."));
-        }
-        if self.entries.len() >= context.quota {
-            return Err(ApiError::limit_exceeded("The maximum number of access entries for this cluster is reached."));
-        }
-        let entry = Entry {
-            principal_id: id,
-            username: new.username.clone().unwrap_or_default(),
-            groups: new.groups.clone(),
-            tags: new.tags.clone(),
-            ..Entry::new(&new.principal).of_kind(&kind).made_at(context.now)
-        };
-        let mut entry = entry.in_cluster(self, context.id);
-        entry.visible_from = after(context.now, context.delays.entry);
-        entry.effective_from = after(context.now, context.delays.kubernetes);
-        let shown = json!({ "accessEntry": entry.json(&self.name) });
-        self.entries.insert(new.principal.clone(), entry);
-        self.remember(token, body, &shown);
-        Ok(shown)
-    }
-
-    /// The same policy again replaces its scope: `associatedAt` stays, `modifiedAt` moves ("Associate access policies" in the UG).
-    fn associate(
-        &mut self,
-        principal: &str,
-        policy: &str,
-        scope: &Scope,
-        context: &Context<'_>,
-    ) -> Result<Value, ApiError> {
-        let prefix = format!("arn:{}:eks::aws:cluster-access-policy/", self.partition());
-        let name = self.name.clone();
-        let entry = self.entry(principal, context)?;
-        entry.require_standard()?;
-        match policy.strip_prefix(&prefix) {
-            Some(name) if POLICIES.contains(&name) => {}
-            Some(name) if OWN_POLICIES.contains(&name) => {
-                return Err(ApiError::invalid_parameter(
-                    "The specified policyArn can only be associated with service-linked roles",
-                ));
-            }
-            _ => {
-                return Err(ApiError::not_found("The specified policyArn could not be found."));
-            }
-        }
-        let association = Association {
-            scope: scope.clone(),
-            associated_at: entry.policies.get(policy).map_or(context.now, |held| held.associated_at),
-            modified_at: context.now,
-        };
-        let shown = association.json(policy);
-        entry.policies.insert(policy.to_owned(), association);
-        entry.touch(context.now, context.delays.kubernetes);
-        Ok(json!({ "clusterName": name, "principalArn": principal, "associatedAccessPolicy": shown }))
     }
 }

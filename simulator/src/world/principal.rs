@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::entry::Resource;
 use super::{World, after};
-use crate::operation::{Answer, ApiError};
+use crate::operation::{Answer, ApiError, element};
 
 /// A role or a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Principal {
     /// Its ARN, with its path.
     pub arn: String,
     lives: Vec<Life>,
-    /// How long EKS takes to know a new one (terraform-provider-aws issue 35535: up to two minutes).
+    /// How long EKS takes to know a new one (facts §3.1; terraform-provider-aws issue 35535: up to two minutes).
     pub eks_lag: Duration,
 }
 
@@ -66,7 +67,12 @@ impl Principal {
     }
 
     fn begin(&mut self, from: Timestamp) {
-        let id = format!("AROAEXAMPLE{:08X}{:02}", fingerprint(&self.arn), self.lives.len());
+        let id = format!(
+            "{}EXAMPLE{:08X}{:02}",
+            if Resource::of(&self.arn).kind == "user" { "AIDA" } else { "AROA" },
+            fingerprint(&self.arn),
+            self.lives.len()
+        );
         self.lives.push(Life { id, from, until: None });
     }
 
@@ -90,34 +96,42 @@ impl Principal {
     pub(super) fn id_to_eks(&self, now: Timestamp) -> Option<String> {
         self.life_at(now).filter(|life| after(life.from, self.eks_lag) <= now).map(|life| life.id.clone())
     }
-
-    fn kind_and_name(&self) -> (&str, &str) {
-        let resource = self.arn.splitn(6, ':').nth(5).unwrap_or_default();
-        let kind = resource.split('/').next().unwrap_or_default();
-        (kind, resource.rsplit('/').next().unwrap_or_default())
-    }
 }
 
 impl World {
-    /// `GetRole`, `GetUser`: by the name alone, which is unique in the account whatever the path.
+    /// The role or user of an account by its name alone, which is unique in it whatever the path (facts §5; "IAM identifiers"
+    /// in the IAM User Guide).
+    pub(super) fn principal_named(&self, account: &str, kind: &str, name: &str) -> Option<&Principal> {
+        self.principals.values().find(|principal| {
+            let Resource { account: owner, kind: is, name: called, .. } = Resource::of(&principal.arn);
+            (owner, is, called) == (account, kind, name) && principal.life_at(self.now).is_some()
+        })
+    }
+
+    /// `GetRole` and `GetUser`.
     pub(super) fn get_principal(&self, account: &str, kind: &str, name: &str) -> Result<Answer, ApiError> {
-        let found = self.principals.values().find_map(|principal| {
-            let of_account = principal.arn.split(':').nth(4) == Some(account);
-            let life = principal.life_at(self.now)?;
-            (of_account && principal.kind_and_name() == (kind, name)).then_some((principal, life))
-        });
-        let Some((principal, life)) = found else {
+        let found = self.principal_named(account, kind, name);
+        let Some((principal, life)) = found.and_then(|principal| Some((principal, principal.life_at(self.now)?)))
+        else {
             return Err(ApiError::no_such_entity(format!("The {kind} with name {name} cannot be found.")));
         };
-        let (element, arn, id) = (if kind == "role" { "Role" } else { "User" }, &principal.arn, &life.id);
-        let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
-        let path = resource.strip_prefix(kind).and_then(|rest| rest.strip_suffix(name)).unwrap_or("/");
+        let name_and_path = principal.arn.splitn(6, ':').nth(5).and_then(|resource| resource.strip_prefix(kind));
+        let path = name_and_path.and_then(|rest| rest.strip_suffix(name)).unwrap_or("/");
+        let title = if kind == "role" { "Role" } else { "User" };
         // IAM's dates have no fractions.
         let made = Timestamp::from_second(life.from.as_second()).unwrap_or(life.from);
-        let policy = if kind == "role" { "<AssumeRolePolicyDocument>%7B%7D</AssumeRolePolicyDocument>" } else { "" };
-        Ok(Answer::Xml(format!(
-            "<{element}><Path>{path}</Path><{element}Name>{name}</{element}Name><{element}Id>{id}</{element}Id><Arn>{arn}</Arn><CreateDate>{made}</CreateDate>{policy}</{element}>"
-        )))
+        let mut shown = [
+            element("Path", path),
+            element(&format!("{title}Name"), name),
+            element(&format!("{title}Id"), &life.id),
+            element("Arn", &principal.arn),
+            element("CreateDate", &made.to_string()),
+        ]
+        .concat();
+        if kind == "role" {
+            shown += &element("AssumeRolePolicyDocument", "%7B%7D");
+        }
+        Ok(Answer::Xml(format!("<{title}>{shown}</{title}>")))
     }
 }
 

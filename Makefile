@@ -1,0 +1,77 @@
+# The commands of this project. Everything that they need beside Rust, Python 3.11 and make, they install under .tools/, pinned.
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-rust test-python bench instructions lint check-template build requirements clean
+
+PYTHON ?= python3.11
+VENVS := aws ministack checks
+FUNCTION := target/debug/eks-break-glass
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .needs-cargo ## A real recovery by the real function on a simulated EKS; needs no AWS account
+	@echo "building the function and the simulator (some minutes at first, then seconds)"
+	cargo build --locked --quiet --bin eks-break-glass
+	cargo run --locked --quiet -p simulator --bin demo -- $(FUNCTION) --event events/grant.json
+
+test: test-rust test-python ## Every test
+
+test-rust: .needs-cargo
+	cargo test --locked --workspace
+
+test-python: .needs-cargo .tools/aws/.installed .tools/ministack/.installed
+	cargo build --locked --quiet --bin eks-break-glass
+	cargo build --locked --quiet -p simulator
+	.tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness tests/template
+
+bench: .needs-cargo .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
+	cargo build --locked --release -p eks-break-glass -p bare -p bench
+	target/release/bench --python .tools/aws/bin/python --aws .tools/aws/bin/aws
+	target/release/bench --instructions
+
+instructions: .needs-cargo .needs-valgrind ## Counts instructions and holds them against bench/limits.json
+	cargo build --locked --release -p eks-break-glass -p bench
+	target/release/bench --instructions
+
+lint: .needs-cargo .tools/cargo/bin/cargo-deny check-template ## Formatting, lints, dependencies, template
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	.tools/cargo/bin/cargo-deny --locked check bans licenses sources
+
+check-template: .tools/checks/.installed ## The template, as SAM and CloudFormation see it
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .tools/checks/bin/sam validate --lint --template template.yaml
+	.tools/checks/bin/cfn-lint template.yaml
+
+build: .needs-cargo .tools/checks/.installed ## What SAM deploys, for this machine's architecture
+	PATH="$(CURDIR)/.tools/checks/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 \
+	  .tools/checks/bin/sam build --beta-features --parameter-overrides \
+	  Architecture=$$(uname -m | sed 's/aarch64/arm64/')
+
+requirements: ## Pins the Python tools anew, with hashes, from requirements/*.in
+	$(PYTHON) -m venv .tools/pip-tools
+	.tools/pip-tools/bin/pip install --quiet pip-tools==7.6.2
+	for tools in $(VENVS); do .tools/pip-tools/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	  --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements/$$tools.txt requirements/$$tools.in; done
+
+clean: ## Removes all that was built and installed
+	rm -rf .tools .aws-sam target
+
+.tools/%/.installed: requirements/%.txt
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON); install Python 3.11, or say PYTHON=..." >&2; exit 1; }
+	@echo "installing the tools of requirements/$*.txt (once)"
+	$(PYTHON) -m venv --clear .tools/$*
+	.tools/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.txt
+	@touch $@
+
+.tools/cargo/bin/cargo-deny:
+	@echo "installing cargo-deny (once, some minutes)"
+	cargo install --quiet --locked --version 0.20.2 --root .tools/cargo cargo-deny
+
+.PHONY: .needs-cargo .needs-valgrind
+.needs-cargo:
+	@command -v cargo >/dev/null || { echo "missing: cargo; install Rust (rustup reads the version from rust-toolchain.toml)" >&2; exit 1; }
+
+.needs-valgrind:
+	@command -v valgrind >/dev/null || { echo "missing: valgrind (Debian: apt-get install valgrind)" >&2; exit 1; }
