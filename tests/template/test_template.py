@@ -1,0 +1,211 @@
+"""The template agrees with the code: settings, permissions, and the fences of the role."""
+
+import fnmatch
+import pathlib
+import re
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+CLUSTER = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/"
+ENTRY = f"arn:aws:eks:{REGION}:{ACCOUNT}:access-entry/"
+POLICY = "arn:aws:eks::aws:cluster-access-policy/"
+SSO = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_BreakGlass_0f1e2d3c4b5a6978"
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as `{"Fn::Name": value}`."""
+
+
+def short_form(loader, suffix, node):
+    match node:
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case _:
+            value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+Loader.add_multi_constructor("!", short_form)
+TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+
+
+def parameters(**given):
+    values = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": REGION}
+    for name, parameter in TEMPLATE["Parameters"].items():
+        value = given.get(name, parameter["Default"])
+        values[name] = value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
+    return values
+
+
+def resolve(value, values):
+    """What CloudFormation makes of a value."""
+    if isinstance(value, list):
+        return [resolve(item, values) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        [(function, argument)] = value.items()
+        match function:
+            case "Ref":
+                return values.get(argument, argument)
+            case "Fn::Sub":
+                return re.sub(r"\$\{([^}]+)\}", lambda name: str(values.get(name[1], name[1])), argument)
+            case "Fn::Join":
+                return argument[0].join(resolve(argument[1], values))
+            case "Fn::Split":
+                return resolve(argument[1], values).split(argument[0])
+            case "Fn::GetAtt":
+                return argument
+            case "Fn::Equals":
+                left, right = resolve(argument, values)
+                return left == right
+    return {key: resolve(item, values) for key, item in value.items()}
+
+
+def statements(**given):
+    """All that the function's role may do on EKS and IAM, with these parameters."""
+    values = parameters(**given)
+    resources = TEMPLATE["Resources"]
+    documents = [policy["PolicyDocument"] for policy in resources["FunctionRole"]["Properties"]["Policies"]]
+    if resolve(TEMPLATE["Conditions"]["ModeMayChange"], values):
+        documents.append(resources["ChangeAuthenticationMode"]["Properties"]["PolicyDocument"])
+    return [resolve(statement, values) for document in documents for statement in document["Statement"]]
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def like(patterns, text):
+    return any(fnmatch.fnmatchcase(text, pattern) for pattern in listed(patterns))
+
+
+def allowed(action, resource, context=None, **given):
+    """Whether the role allows a call; a condition on a key that the call does not have is not met."""
+    context = context or {}
+    for statement in statements(**given):
+        conditions = statement.get("Condition", {})
+        assert set(conditions) <= {"StringLike", "StringEquals"}, "teach this test the operator"
+        met = all(
+            key in context and (like(wanted, context[key]) if operator == "StringLike" else context[key] in listed(wanted))
+            for operator, keys in conditions.items()
+            for key, wanted in keys.items()
+        )
+        if like(statement["Action"], action) and like(statement["Resource"], resource) and met:
+            return True
+    return False
+
+
+def settings_of_the_readme():
+    table = (ROOT / "README.md").read_text().split("## Settings")[1].split("The variables that")[0]
+    return {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`([A-Z_]+)`", row)}
+
+
+def test_every_setting_has_a_parameter_and_reaches_the_function():
+    variables = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]
+    assert set(variables) == settings_of_the_readme()
+    code = (ROOT / "src/settings.rs").read_text()
+    for name, value in variables.items():
+        assert f'"{name}"' in code, f"{name} is not read"
+        [parameter] = re.findall(r"'Ref': '(\w+)'", str(value))
+        assert parameter in TEMPLATE["Parameters"]
+
+
+def test_defaults_are_those_of_the_documentation():
+    values = parameters()
+    variables = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]
+    resolved = {name: resolve(value, values) for name, value in variables.items()}
+    assert resolved["ALLOWED_CLUSTERS"] == resolved["ALLOWED_PRINCIPALS"] == "*"
+    assert resolved["ALLOWED_POLICIES"] == "AmazonEKSClusterAdminPolicy"
+    assert resolved["ALLOW_AUTHENTICATION_MODE_CHANGE"] == "true"
+    assert resolved["REQUIRE_REASON"] == "false"
+    assert resolved["LOG_LEVEL"] == "INFO"
+    set_by_default = {name for name, value in resolved.items() if value}
+    assert len(set_by_default) == 6, "everything else is off"
+
+
+def test_the_role_has_exactly_the_actions_that_the_adapter_calls():
+    code = (ROOT / "src/aws/operation.rs").read_text()
+    operations = re.search(r"pub enum Operation \{(.*?)\}", code, re.S)[1]
+    names = set(re.findall(r"(\w+),", operations)) - {"GetCallerIdentity"}
+    called = {("iam:" if name in ("GetRole", "GetUser") else "eks:") + name for name in names} | {"eks:TagResource"}
+    granted = {action for statement in statements() for action in listed(statement["Action"])}
+    assert {action for action in granted if not action.startswith("logs:")} == called
+
+
+FENCED = {
+    "AllowedClusters": "dev-*,payments",
+    "AllowedPrincipals": f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_BreakGlass_*",
+}
+OTHER = f"arn:aws:iam::{ACCOUNT}:role/admin"
+
+
+def create(principal=SSO, kind="STANDARD"):
+    return {"eks:principalArn": principal, "eks:accessEntryType": kind}
+
+
+def associate(policy="AmazonEKSClusterAdminPolicy", principal=SSO):
+    return {"eks:principalArn": principal, "eks:policyArn": POLICY + policy}
+
+
+@pytest.mark.parametrize(
+    ("expected", "action", "resource", "context"),
+    [
+        (True, "eks:DescribeCluster", CLUSTER + "dev-1", {}),
+        (True, "eks:DescribeCluster", CLUSTER + "payments", {}),
+        (False, "eks:DescribeCluster", CLUSTER + "payments-2", {}),
+        (False, "eks:DescribeCluster", CLUSTER + "prod", {}),
+        (True, "eks:DescribeUpdate", CLUSTER + "dev-1", {}),
+        (True, "eks:ListAccessEntries", CLUSTER + "dev-1", {}),
+        (True, "eks:DescribeAccessEntry", ENTRY + "dev-1/role/x/y/z", {}),
+        (False, "eks:DescribeAccessEntry", ENTRY + "prod/role/x/y/z", {}),
+        (True, "eks:UpdateClusterConfig", CLUSTER + "dev-1", {"eks:authenticationMode": "API_AND_CONFIG_MAP"}),
+        (False, "eks:UpdateClusterConfig", CLUSTER + "dev-1", {"eks:authenticationMode": "API"}),
+        (False, "eks:UpdateClusterConfig", CLUSTER + "dev-1", {"eks:endpointPublicAccess": "true"}),
+        (False, "eks:UpdateClusterConfig", CLUSTER + "prod", {"eks:authenticationMode": "API_AND_CONFIG_MAP"}),
+        (True, "eks:CreateAccessEntry", CLUSTER + "dev-1", create()),
+        (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", create(OTHER)),
+        (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", create(kind="EC2_LINUX")),
+        (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", {"eks:principalArn": SSO}),
+        (False, "eks:CreateAccessEntry", CLUSTER + "prod", create()),
+        (True, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create()),
+        (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(OTHER)),
+        (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(kind="EC2_LINUX")),
+        (True, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate()),
+        (True, "eks:AssociateAccessPolicy", ENTRY + "payments/role/x/y/z", associate("AmazonEKSViewPolicy")),
+        (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSAutoNodePolicy")),
+        (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER)),
+        (False, "eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate()),
+        (True, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", {}),
+        (False, "eks:TagResource", CLUSTER + "dev-1", {}),
+        (False, "eks:UpdateAccessEntry", ENTRY + "dev-1/role/x/y/z", create()),
+        (True, "iam:GetRole", f"arn:aws:iam::{ACCOUNT}:role/x", {}),
+        (True, "iam:GetUser", f"arn:aws:iam::{ACCOUNT}:user/x", {}),
+        (False, "iam:GetRole", "arn:aws:iam::999999999999:role/x", {}),
+        (False, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/x", {}),
+        (False, "sts:AssumeRole", "arn:aws:iam::999999999999:role/x", {}),
+        (False, "eks:DeleteCluster", CLUSTER + "dev-1", {}),
+    ],
+)
+def test_what_the_guard_forbids_the_role_forbids_too(expected, action, resource, context):
+    assert allowed(action, resource, context, **FENCED) is expected
+
+
+def test_without_leave_to_change_the_mode_the_role_cannot_either():
+    mode = {"eks:authenticationMode": "API_AND_CONFIG_MAP"}
+    assert allowed("eks:UpdateClusterConfig", CLUSTER + "prod", mode)
+    assert not allowed("eks:UpdateClusterConfig", CLUSTER + "prod", mode, AllowAuthenticationModeChange="false")
+
+
+def test_only_policies_that_are_listed_can_be_associated():
+    assert not allowed("eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate(), AllowedPolicies="AmazonEKSViewPolicy")
+
+
+def test_the_outputs_are_commands_whose_events_parse():
+    for name in ("PlanCommand", "GrantCommand", "SamGrantCommand"):
+        assert '{"clusterName":"CLUSTER","principalArn":"PRINCIPAL_ARN"' in TEMPLATE["Outputs"][name]["Value"]["Fn::Sub"]
