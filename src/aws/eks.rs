@@ -186,8 +186,9 @@ impl Aws {
             .principal_arn(principal.as_str())
             .r#type("STANDARD")
             .set_username(entry.username.clone())
-            .set_kubernetes_groups(some(entry.groups.clone(), Vec::is_empty))
-            .set_tags(some(entry.tags.clone().into_iter().collect(), |tags| std::collections::HashMap::is_empty(tags)))
+            // No list rather than an empty one, so that the role's conditions on it are not asked.
+            .set_kubernetes_groups(Some(entry.groups.clone()).filter(|groups| !groups.is_empty()))
+            .set_tags(Some(entry.tags.clone().into_iter().collect()).filter(|_| !entry.tags.is_empty()))
             .send();
         self.answer(Operation::CreateAccessEntry, call).await.map(drop)
     }
@@ -225,11 +226,6 @@ impl Aws {
             .send();
         self.answer(Operation::AssociateAccessPolicy, call).await.map(drop)
     }
-}
-
-/// EKS is sent no list rather than an empty one, so that the role's conditions on it are not asked.
-fn some<T>(values: T, is_empty: impl FnOnce(&T) -> bool) -> Option<T> {
-    if is_empty(&values) { None } else { Some(values) }
 }
 
 fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {

@@ -24,32 +24,32 @@ use simulator::Simulation;
 const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// A simulated AWS and the function in it.
-pub struct Scene {
+pub(crate) struct Scene {
     /// The simulated AWS.
-    pub aws: Simulation,
+    pub(crate) aws: Simulation,
     settings: HashMap<String, String>,
     log: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Scene {
     /// The function, with its default settings, in that AWS.
-    pub fn new(aws: Simulation) -> Self {
+    pub(crate) fn new(aws: Simulation) -> Self {
         Self { aws, settings: HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]), log: Arc::default() }
     }
 
     /// The same with a setting.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Sends an event and waits for the answer, for as long as Lambda lets a function run.
-    pub async fn send(&self, event: &Value) -> Result<Value, Failed> {
+    pub(crate) async fn send(&self, event: &Value) -> Result<Value, Failed> {
         self.send_for(event, LAMBDA_TIMEOUT).await
     }
 
     /// Sends an event to a function that Lambda lets run for so long.
-    pub async fn send_for(&self, event: &Value, timeout: Duration) -> Result<Value, Failed> {
+    pub(crate) async fn send_for(&self, event: &Value, timeout: Duration) -> Result<Value, Failed> {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
             let credentials =
                 Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
@@ -73,12 +73,12 @@ impl Scene {
     }
 
     /// What was logged so far.
-    pub fn log(&self) -> Vec<Value> {
+    pub(crate) fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
 
     /// The lines of the log with that message.
-    pub fn logged(&self, message: &str) -> Vec<Value> {
+    pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
         let mut lines = self.log();
         lines.retain(|line| line["message"] == message);
         lines
@@ -116,7 +116,7 @@ impl HttpConnector for InProcess {
 }
 
 /// What a result's steps say, as `Operation OUTCOME`.
-pub fn steps(result: &Value) -> Vec<String> {
+pub(crate) fn steps(result: &Value) -> Vec<String> {
     result["steps"]
         .as_array()
         .unwrap()
@@ -126,6 +126,6 @@ pub fn steps(result: &Value) -> Vec<String> {
 }
 
 /// The codes of a result's warnings.
-pub fn warnings(result: &Value) -> Vec<String> {
+pub(crate) fn warnings(result: &Value) -> Vec<String> {
     result["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
 }

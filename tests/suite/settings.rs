@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use eks_break_glass::settings::Settings;
 
 /// Settings from a few variables; `AWS_REGION` is there.
-pub fn settings(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+pub(crate) fn settings(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let mut environment: HashMap<&str, &str> = HashMap::from([("AWS_REGION", "eu-west-1")]);
     environment.extend(variables.iter().copied());
     Settings::read(|name| environment.get(name).map(|&value| value.to_owned())).map_err(|wrong| wrong.0)
