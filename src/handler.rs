@@ -20,6 +20,8 @@ use crate::settings::{Misconfigured, Settings};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
+/// The longest that Lambda lets a function run.
+const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 
 /// The function: what is read once, and serves every invocation.
 #[derive(Debug, Clone)]
@@ -159,10 +161,11 @@ impl Invocation {
     }
 }
 
-/// Until when to have answered: a little before Lambda ends the invocation.
+/// Until when to have answered: a little before Lambda ends the invocation. A deadline that has passed before anything
+/// began is none; `cargo lambda watch` sends such a one.
 fn deadline(context: &Context) -> Deadline {
     let end = i64::try_from(context.deadline).unwrap_or(i64::MAX);
-    let left = end.saturating_sub(clock::now().as_millisecond());
-    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+    let left = u64::try_from(end.saturating_sub(clock::now().as_millisecond())).unwrap_or(0);
+    let left = if left == 0 { LONGEST_INVOCATION } else { Duration::from_millis(left) };
     Deadline::after(left.saturating_sub(TIME_TO_ANSWER.min(left / 10)))
 }

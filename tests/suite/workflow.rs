@@ -177,6 +177,12 @@ async fn the_end_of_the_invocation_is_in_progress_and_never_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_that_has_passed_before_anything_began_is_none() {
+    let result = scene(world(Mode::ConfigMap)).send_for(&event(), Duration::ZERO).await.unwrap();
+    assert_eq!(result["status"], "GRANTED", "`cargo lambda watch` sends such a deadline");
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_update_is_waited_out_even_behind_an_active_status() {
     let cluster = Cluster::new("prod", Mode::ConfigMap).with_update_until(World::START, later(3), true);
     let scene = scene(World::new().with_cluster(cluster).with_principal(Principal::new(ADMIN)));
