@@ -61,7 +61,7 @@ pub async fn run(
         seen,
     };
     let end = granting.reach_goal(journal).await;
-    end.map_err(|failure| granting.with_deleted_entry(failure))
+    end.map_err(|failure| granting.with_deleted_entry(failure, journal))
 }
 
 /// A grant on its way.
@@ -128,6 +128,10 @@ impl Granting<'_> {
             update_id: None,
         };
         for (index, step) in plan.steps.iter().enumerate() {
+            if let Step::DeleteEntry(entry) = step {
+                // Remembered before the call: its answer may be lost, and the entry with it.
+                self.goal.deleted = Some((**entry).clone());
+            }
             let progress = hand.carry_out(step, journal).await?;
             done.push(step.clone());
             // What is there from here on is new.
@@ -139,8 +143,7 @@ impl Granting<'_> {
                 }
                 // EKS makes entries itself when it opens them; the plan from before does not know those.
                 (_, Step::AwaitAuthenticationMode) | (Progress::Overtaken, _) => return Ok(None),
-                (Progress::Done, Step::DeleteEntry(entry)) => {
-                    self.goal.deleted = Some((**entry).clone());
+                (Progress::Done, Step::DeleteEntry(_)) => {
                     journal.warn(
                         "ENTRY_RECREATED",
                         "the access entry had been made for an earlier principal of the same name, or was to be renewed; it was deleted and made anew, with its groups, tags and policies as they were",
@@ -256,7 +259,9 @@ impl Granting<'_> {
                 "the cluster's endpoint is private: kubectl works only from its VPC or a network connected to it",
             );
         }
-        if let (IamPrincipal::Unknown { reason }, EntryState::Present(_)) = (&self.seen.iam, &self.seen.entry) {
+        if let (IamPrincipal::Unknown { reason }, EntryState::Present(_), false) =
+            (&self.seen.iam, &self.seen.entry, self.grant.recreate_entry)
+        {
             journal.warn(
                 "STALENESS_UNKNOWN",
                 format!(
@@ -266,9 +271,9 @@ impl Granting<'_> {
         }
     }
 
-    /// If the entry is gone and could not be made anew, the error holds all that is needed to do it by hand.
-    fn with_deleted_entry(&self, mut failure: Failure) -> Failure {
-        if let Some(entry) = &self.goal.deleted {
+    /// If the entry is gone, or may be, and was not made anew as it was, the error holds all that is needed to do it by hand.
+    fn with_deleted_entry(&self, mut failure: Failure, journal: &Journal) -> Failure {
+        if let Some(entry) = self.goal.deleted.as_ref().filter(|_| journal.may_have_changes()) {
             let entry = json!(entry);
             failure.what = format!("{}; the access entry as it was: {entry}", failure.what);
         }

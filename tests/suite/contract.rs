@@ -122,6 +122,37 @@ fn every_warning_of_the_code_is_documented() {
     }
 }
 
+#[test]
+fn every_command_of_the_documents_is_there() {
+    let makefile = read("Makefile");
+    let simulator = read("simulator/src/main.rs");
+    for path in ["README.md", "CONTRIBUTING.md", "docs/simulator.md", "docs/performance.md"] {
+        for line in blocks(&read(path), "sh").join("\n").lines() {
+            let words: Vec<_> = line.split('#').next().unwrap().split_whitespace().collect();
+            match words.as_slice() {
+                ["make", target] => assert!(makefile.contains(&format!("\n{target}: ")), "{path}: {line}"),
+                ["cargo", "run", "-p", "simulator", arguments @ ..] => {
+                    for option in
+                        arguments.iter().filter_map(|word| word.strip_prefix("--").filter(|name| !name.is_empty()))
+                    {
+                        let known =
+                            option == "help" || simulator.contains(&format!("    {}: ", option.replace('-', "_")));
+                        assert!(known, "{path}: {line}");
+                    }
+                }
+                _ => {}
+            }
+            for file in line
+                .split(['/', ' '])
+                .zip(line.split(['/', ' ']).skip(1))
+                .filter(|(folder, _)| folder.ends_with("events"))
+            {
+                assert!(root().join("events").join(file.1).exists(), "{path}: {line}");
+            }
+        }
+    }
+}
+
 /// The pure files know no async, no SDK, no clock, no environment and no log.
 #[test]
 fn what_decides_does_nothing() {

@@ -326,6 +326,20 @@ async fn if_an_entry_cannot_be_made_again_the_error_holds_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn if_the_answer_to_a_delete_is_lost_the_error_holds_the_entry_too() {
+    let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER").with_group("deployers");
+    let world =
+        world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
+    let scene = scene(world);
+    scene.aws.inject(Fault::new(At::Every("DeleteAccessEntry"), Kind::ResetAfterEffect));
+    let failed = scene.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::ServiceUnavailable);
+    for part in ["the answer was lost: DeleteAccessEntry", "\"kubernetesGroups\":[\"deployers\"]"] {
+        assert!(failed.message.contains(part), "{part} in {}", failed.message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_role_is_never_touched() {
     let world = world(Mode::Api).with_entry("prod", Entry::new(ADMIN).of_kind("EC2_LINUX"));
     let scene = scene(world);
