@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_mins(5);
 /// How many warm invocations the count of one is the mean of.
 const WARM: u64 = 10;
 
-/// The most instructions that each may take: what was counted when they were last set, and 5 % for other compilers and processors.
+/// The most instructions that each may take: what was counted when they were last set, and 9 % for other environments and processors.
 #[derive(Deserialize)]
 struct Limits {
     init: u64,

@@ -100,7 +100,7 @@ impl Policy {
     }
 
     /// Exactly what the article gives to its execution role, with any cluster in the place of its one
-    /// (<https://repost.aws/knowledge-center/eks-cluster-access-iam-identity-center>).
+    /// (<https://repost.aws/knowledge-center/eks-api-recover-cluster-access>).
     #[must_use]
     pub fn article() -> Self {
         let cluster = Statement::allow(&[
