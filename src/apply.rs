@@ -178,7 +178,7 @@ impl Hand<'_> {
         entry: &AccessEntry,
         journal: &mut Journal,
     ) -> Result<Progress, Failure> {
-        journal.log.line(
+        journal.log.record(
             Level::Warn,
             "snapshot",
             json!({ "cluster": self.cluster.arn, "principalArn": self.principal.as_str(), "accessEntry": entry }),

@@ -161,7 +161,7 @@ impl Granting<'_> {
     /// What was there before is logged before anything is changed, so that it can be put back whatever happens to this invocation.
     fn remember_before(&mut self, journal: &Journal) {
         if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
-            journal.log.line(
+            journal.log.record(
                 Level::Info,
                 "before",
                 json!({

@@ -130,7 +130,7 @@ impl Invocation {
         };
         let request = self.request.as_ref();
         let action = request.map_or("unknown", |request| request.action.name());
-        self.journal.log.line(
+        self.journal.log.record(
             level,
             "audit",
             json!({

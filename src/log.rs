@@ -93,11 +93,15 @@ impl Log {
         Self { sink, threshold, request_id: request_id.to_owned() }
     }
 
-    /// One line. `fields` is a JSON object.
+    /// One line, where its level is high enough. `fields` is a JSON object.
     pub fn line(&self, level: Level, message: &str, fields: Value) {
-        if level < self.threshold {
-            return;
+        if level >= self.threshold {
+            self.record(level, message, fields);
         }
+    }
+
+    /// One line at every level: what must not be missing later.
+    pub fn record(&self, level: Level, message: &str, fields: Value) {
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), json!(clock::now().to_string()));
         line.insert("level".to_owned(), json!(level.name()));

@@ -601,6 +601,19 @@ async fn the_log_has_a_line_for_each_step_an_audit_line_and_metrics_and_no_secre
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_audit_cannot_be_turned_off_nor_what_an_entry_was_before_it_was_deleted() {
+    let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER");
+    let world =
+        world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
+    let scene = scene(world).with("LOG_LEVEL", "FATAL");
+    scene.send(&event()).await.unwrap();
+    for message in ["audit", "before", "snapshot"] {
+        assert_eq!(scene.logged(message).len(), 1, "{message}");
+    }
+    assert_eq!(scene.logged("step").len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_carries_what_made_it_and_why_in_what_tags_may_hold() {
     let scene = scene(world(Mode::Api));
     scene.send(&with(&json!({"reason": "INC-7: \"who\" broke <aws-auth>?", "requestedBy": "jane"}))).await.unwrap();
