@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use simulator::lambda::{Function, Outcome};
 
-use crate::authority::Authority;
 use crate::{Result, World};
 
 /// Under callgrind everything takes fifty times as long.
@@ -28,10 +27,9 @@ struct Limits {
 /// Counts, prints, and compares with the limits.
 pub(crate) async fn check(function: &Path) -> Result<()> {
     let limits: Limits = serde_json::from_str(include_str!("../limits.json"))?;
-    let authority = Authority::new()?;
-    let init = count(function, 0, &authority).await?;
-    let first = count(function, 1, &authority).await?;
-    let many = count(function, 1 + WARM, &authority).await?;
+    let init = count(function, 0).await?;
+    let first = count(function, 1).await?;
+    let many = count(function, 1 + WARM).await?;
     let counted = [
         ("init", init, limits.init),
         ("first invocation", first.saturating_sub(init), limits.first),
@@ -52,8 +50,8 @@ pub(crate) async fn check(function: &Path) -> Result<()> {
 }
 
 /// Instructions of a process that answers so many events.
-async fn count(function: &Path, invocations: u64, authority: &Authority) -> Result<u64> {
-    let world = World::start(authority).await?;
+async fn count(function: &Path, invocations: u64) -> Result<u64> {
+    let world = World::start().await?;
     let collected = Arc::new(Mutex::new(None));
     let sink = Arc::clone(&collected);
     let function = Function::new("valgrind")

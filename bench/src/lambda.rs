@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use simulator::lambda::{Function, Outcome};
 
-use crate::authority::Authority;
 use crate::{Result, World, process};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -40,8 +39,8 @@ pub(crate) fn boto3(python: &Path) -> Function {
 }
 
 /// Starts a function against a world of its own and takes one sample.
-pub(crate) async fn run(function: Function, authority: &Authority) -> Result<Sample> {
-    let world = World::start(authority).await?;
+pub(crate) async fn run(function: Function) -> Result<Sample> {
+    let world = World::start().await?;
     let function = world.variables().into_iter().fold(function, |function, (name, value)| function.env(name, value));
     let mut environment = function.start().await?;
     let event = world.event();

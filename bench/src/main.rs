@@ -4,7 +4,6 @@
 //! Times wobble, so medians and ratios are printed and nothing is asserted about them. Instruction counts do not:
 //! `--instructions` holds those against `bench/limits.json`.
 
-mod authority;
 mod instructions;
 mod lambda;
 mod process;
@@ -16,13 +15,11 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use authority::Authority;
 use clap::Parser;
 use samples::Samples;
 use simulator::Simulation;
-use simulator::lambda::Function;
 use simulator::scenario::Scenario;
-use simulator::server::{FREE_PORT, Server};
+use simulator::server::{FREE_PORT, Server, TestAuthority};
 
 /// Measures the function beside its peers.
 #[derive(Parser)]
@@ -53,24 +50,32 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 struct World {
     server: Server,
     scenario: Scenario,
-    bundle: PathBuf,
+    authority: PathBuf,
 }
 
 impl World {
-    async fn start(authority: &Authority) -> Result<Self> {
+    async fn start() -> Result<Self> {
         let scenario = Scenario::named("api-mode").ok_or("there is no scenario `api-mode`")?;
+        let authority = TestAuthority::new()?;
+        let path = std::env::temp_dir().join(format!("eks-break-glass-bench-{}.pem", std::process::id()));
+        std::fs::write(&path, authority.pem())?;
         let simulation = Simulation::new(scenario.world_with(None));
-        let server = Server::https(simulation, FREE_PORT, &authority.tls).await?;
-        Ok(Self { server, scenario, bundle: authority.bundle() })
+        Ok(Self { server: Server::https(simulation, FREE_PORT, &authority).await?, scenario, authority: path })
     }
 
     /// What clients need to find it.
     fn variables(&self) -> [(&'static str, String); 2] {
-        [("AWS_ENDPOINT_URL", self.server.url()), ("AWS_CA_BUNDLE", self.bundle.display().to_string())]
+        [("AWS_ENDPOINT_URL", self.server.url()), ("AWS_CA_BUNDLE", self.authority.display().to_string())]
     }
 
     fn event(&self) -> serde_json::Value {
         serde_json::json!({ "clusterName": self.scenario.cluster, "principalArn": self.scenario.principal })
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.authority);
     }
 }
 
@@ -89,20 +94,20 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(arguments: &Arguments) -> Result<()> {
-    let authority = Authority::new()?;
     let mut ours = Samples::default();
     let mut bare = Samples::default();
     let mut boto3 = Samples::default();
     let mut cli = Samples::default();
     for round in 1..=arguments.rounds {
         let _ = write!(io::stderr(), "\rround {round} of {}", arguments.rounds);
-        ours.add(lambda::run(Function::new(&arguments.function), &authority).await?);
-        bare.add(lambda::run(Function::new(&arguments.bare), &authority).await?);
+        let function = || simulator::lambda::Function::new(&arguments.function);
+        ours.add(lambda::run(function()).await?);
+        bare.add(lambda::run(simulator::lambda::Function::new(&arguments.bare)).await?);
         if let Some(python) = &arguments.python {
-            boto3.add(lambda::run(lambda::boto3(python), &authority).await?);
+            boto3.add(lambda::run(lambda::boto3(python)).await?);
         }
         if let Some(aws) = &arguments.aws {
-            cli.add(process::article(aws, &authority).await?);
+            cli.add(process::article(aws).await?);
         }
     }
     let _ = writeln!(io::stderr());

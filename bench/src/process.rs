@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use crate::authority::Authority;
 use crate::{Result, World};
 
 /// Processor time of a process, all its threads together, to the nanosecond.
@@ -40,8 +39,8 @@ pub(crate) struct Sample {
 }
 
 /// Runs the article's commands against a world of their own.
-pub(crate) async fn article(aws: &Path, authority: &Authority) -> Result<Sample> {
-    let world = World::start(authority).await?;
+pub(crate) async fn article(aws: &Path) -> Result<Sample> {
+    let world = World::start().await?;
     let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let watch = Instant::now();
     let status = tokio::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/article.sh"))

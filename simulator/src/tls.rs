@@ -10,8 +10,7 @@ use rcgen::{
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// An authority made for one run, and the certificate for `localhost`, `127.0.0.1` and `::1` that it signed.
 #[derive(Clone)]
@@ -31,31 +30,14 @@ impl TestAuthority {
         let certificate = server()?.signed_by(&key, &authority)?;
 
         let chain = vec![certificate.der().clone(), authority.der().clone()];
-        Self::serving(authority.pem(), chain, PrivateKeyDer::try_from(key.serialize_der())?)
-    }
-
-    /// An authority that somebody else has made: its certificate, the chain of the server's certificate, and
-    /// that one's private key, each in PEM.
-    ///
-    /// # Errors
-    /// Where one of them can't be read.
-    pub fn from_pem(authority: &str, chain: &str, key: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>()?;
-        Self::serving(authority.to_owned(), chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)
-    }
-
-    fn serving(
-        pem: String,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let key = PrivateKeyDer::try_from(key.serialize_der())?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
-        Ok(Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { pem: authority.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
     /// The authority's certificate in PEM: the content of the file that `AWS_CA_BUNDLE` or
