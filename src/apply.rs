@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::arn::PrincipalArn;
-use crate::aws::{ApiError, Aws, Kind, NewEntry, Operation, UpdateStatus};
+use crate::arn::{PolicyArn, PrincipalArn};
+use crate::aws::{ApiError, Kind, NewEntry, Operation, UpdateStatus};
 use crate::clock::{Deadline, Pauses, Stopwatch};
+use crate::context::Context;
 use crate::error::{ErrorName, Failure};
+use crate::expiry::{PendingRevoke, Slot};
 use crate::journal::{Journal, StepOutcome, Timed};
 use crate::log::Level;
 use crate::observation::{AccessEntry, AuthenticationMode, Cluster};
-use crate::plan::Step;
+use crate::outcome;
+use crate::plan::{Step, policy_name};
 
 /// How long EKS may take to know a new principal, and to show a new entry: two minutes
 /// (terraform-provider-aws issue 35535 and pull request 35736).
@@ -37,12 +40,14 @@ pub enum Progress {
 /// What steps are carried out on, and with.
 #[derive(Debug)]
 pub struct Hand<'a> {
-    /// AWS.
-    pub aws: &'a Aws,
+    /// AWS, and what else the request has.
+    pub context: &'a Context<'a>,
     /// The cluster, as it was seen last.
     pub cluster: &'a mut Cluster,
     /// Whose access.
     pub principal: &'a PrincipalArn,
+    /// By which policy.
+    pub policy: &'a PolicyArn,
     /// Until when to wait for a change of authentication mode.
     pub mode_deadline: Deadline,
     /// The update of the authentication mode, once it was started.
@@ -62,23 +67,96 @@ impl Hand<'_> {
             Step::CreateEntry(entry) => self.create_entry(step, entry, journal).await,
             Step::AssociatePolicy { policy, scope } => {
                 let again = |error: &ApiError| error.kind == Kind::EntryNotFound;
-                let call = async || self.aws.associate_policy(&self.cluster.name, self.principal, policy, scope).await;
+                let call =
+                    async || self.context.aws.associate_policy(&self.cluster.name, self.principal, policy, scope).await;
                 let timed = persist(Operation::AssociateAccessPolicy, self.propagation(), again, call).await;
                 journal.call(timed, |()| step.describe())?;
                 journal.changed(format!("{} was associated, with {scope}", policy_name(policy)));
+                Ok(Progress::Done)
+            }
+            Step::DisassociatePolicy { policy } => {
+                let call = self.context.aws.disassociate_policy(&self.cluster.name, self.principal, policy);
+                let timed = Timed::call(Operation::DisassociateAccessPolicy, call).await;
+                journal.call(timed, |()| step.describe())?;
+                journal.changed(format!("{} was disassociated", policy_name(policy)));
+                Ok(Progress::Done)
+            }
+            Step::RemoveEntry => {
+                let call = self.context.aws.delete_entry(&self.cluster.name, self.principal);
+                let timed = Timed::call(Operation::DeleteAccessEntry, call).await;
+                journal.call(timed, |()| step.describe())?;
+                journal.changed("the access entry was deleted");
+                Ok(Progress::Done)
+            }
+            Step::ScheduleRevoke { slot, revoke, moves } => {
+                self.schedule_revoke(step, slot, revoke, *moves, journal).await
+            }
+            Step::CancelRevoke(slot) => self.cancel_revoke(step, slot, journal).await,
+        }
+    }
+
+    /// Somebody else may schedule, move or remove the same revoke meanwhile: then what there is now is looked at again.
+    async fn schedule_revoke(
+        &mut self,
+        step: &Step,
+        slot: &Slot,
+        revoke: &PendingRevoke,
+        moves: bool,
+        journal: &mut Journal,
+    ) -> Result<Progress, Failure> {
+        let undo = outcome::undo(self.cluster, self.principal, self.policy, &revoke.restore);
+        let (input, aws) = (revoke.input(undo), self.context.aws);
+        let timed = if moves {
+            Timed::call(Operation::UpdateSchedule, aws.move_schedule(slot, revoke.expires_at, &input)).await
+        } else {
+            Timed::call(Operation::CreateSchedule, aws.create_schedule(slot, revoke.expires_at, &input)).await
+        };
+        let overtaken = match &timed.answer {
+            Err(error) if moves => error.kind == Kind::NotFound,
+            Err(error) => error.kind == Kind::InUse,
+            Ok(()) => false,
+        };
+        if overtaken {
+            journal.optional_call(&timed, |()| String::new());
+            return Ok(Progress::Overtaken);
+        }
+        journal.call(timed, |()| step.describe())?;
+        journal.changed(scheduled(revoke, moves));
+        Ok(Progress::Done)
+    }
+
+    /// The access is gone by now: a schedule that may not be removed is no failure, but it will fire.
+    async fn cancel_revoke(&mut self, step: &Step, slot: &Slot, journal: &mut Journal) -> Result<Progress, Failure> {
+        let timed = Timed::call(Operation::DeleteSchedule, self.context.aws.delete_schedule(slot)).await;
+        match &timed.answer {
+            Err(error) if error.kind == Kind::Denied => {
+                journal.optional_call(&timed, |()| String::new());
+                journal.warn(
+                    "SCHEDULE_NOT_REMOVED",
+                    format!(
+                        "the scheduled revoke `{}` is still there and would take away what is granted to this principal in the meantime: remove it, and allow `{}` to the function's role",
+                        slot.name,
+                        error.denied_action()
+                    ),
+                );
+                Ok(Progress::Overtaken)
+            }
+            _ => {
+                journal.call(timed, |()| step.describe())?;
+                journal.changed("the scheduled revoke was removed");
                 Ok(Progress::Done)
             }
         }
     }
 
     fn propagation(&self) -> Deadline {
-        self.aws.deadline.min(Deadline::after(PROPAGATION))
+        self.context.aws.deadline.min(Deadline::after(PROPAGATION))
     }
 
     /// Another update may be in progress, and hide behind the status ACTIVE (containers-roadmap issue 1500): it is waited out.
     async fn open_access_entries(&mut self, step: &Step, journal: &mut Journal) -> Result<Progress, Failure> {
         let again = |error: &ApiError| error.kind == Kind::InUse;
-        let call = async || self.aws.open_access_entries(&self.cluster.name).await;
+        let call = async || self.context.aws.open_access_entries(&self.cluster.name).await;
         let timed = persist(Operation::UpdateClusterConfig, self.mode_deadline, again, call).await;
         match &timed.answer {
             Err(error) if error.kind == Kind::InUse => {
@@ -116,7 +194,7 @@ impl Hand<'_> {
                 if let Some(id) = &update_id
                     && why_unknown.is_none()
                 {
-                    match self.aws.update(&name, id).await {
+                    match self.context.aws.update(&name, id).await {
                         Ok(update) if update.status == UpdateStatus::Failed => {
                             return failed(&update.errors.join("; "));
                         }
@@ -126,7 +204,7 @@ impl Hand<'_> {
                         _ => {}
                     }
                 }
-                match self.aws.cluster(&name).await {
+                match self.context.aws.cluster(&name).await {
                     Ok(cluster) => *self.cluster = cluster,
                     // A look that failed is made up for by the next one.
                     Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unavailable) => {
@@ -183,7 +261,7 @@ impl Hand<'_> {
             "snapshot",
             json!({ "cluster": self.cluster.arn, "principalArn": self.principal.as_str(), "accessEntry": entry }),
         );
-        let call = self.aws.delete_entry(&self.cluster.name, self.principal);
+        let call = self.context.aws.delete_entry(&self.cluster.name, self.principal);
         let timed = Timed::call(Operation::DeleteAccessEntry, call).await;
         journal.call(timed, |()| step.describe())?;
         journal.changed("the access entry was deleted, to be made anew");
@@ -199,7 +277,8 @@ impl Hand<'_> {
         // After a change of mode, EKS may still refuse entries for a moment.
         let again = |error: &ApiError| matches!(error.kind, Kind::InvalidPrincipal | Kind::ModeWithoutEntries);
         let limit = self.propagation();
-        let call = async |entry: &NewEntry| self.aws.create_entry(&self.cluster.name, self.principal, entry).await;
+        let call =
+            async |entry: &NewEntry| self.context.aws.create_entry(&self.cluster.name, self.principal, entry).await;
         let timed = persist(Operation::CreateAccessEntry, limit, again, async || call(entry).await).await;
         let timed = match &timed.answer {
             Err(error) if error.kind == Kind::Denied && error.denied_action() == "eks:TagResource" => {
@@ -276,6 +355,23 @@ fn mode_failed(cluster: &str, update_id: Option<&str>, why: &str) -> Failure {
     )
 }
 
-fn policy_name(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
+/// Takes back the schedule of a grant that came to nothing, if it still is as it was made: another grant may count on it by now.
+pub async fn take_back_schedule(context: &Context<'_>, slot: &Slot, revoke: &PendingRevoke, journal: &mut Journal) {
+    let found = Timed::call(Operation::GetSchedule, context.aws.scheduled_input(slot)).await;
+    journal.optional_call(&found, |_| "is the schedule still as this grant made it?".to_owned());
+    let found = found.answer.ok().flatten();
+    let found = found.and_then(|input| PendingRevoke::read(&input, &context.settings.region).ok());
+    if found.is_some_and(|(_, found)| found == *revoke) {
+        let timed = Timed::call(Operation::DeleteSchedule, context.aws.delete_schedule(slot)).await;
+        journal.optional_call(&timed, |()| "nothing was granted, so there is nothing to revoke".to_owned());
+        if timed.answer.is_ok() {
+            journal.unchanged(&scheduled(revoke, false));
+        }
+    }
+}
+
+/// The change that scheduling is.
+fn scheduled(revoke: &PendingRevoke, moved: bool) -> String {
+    let what = if moved { "moved to" } else { "scheduled for" };
+    format!("the revoke was {what} {}", revoke.expires_at)
 }

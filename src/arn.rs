@@ -14,7 +14,7 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
 }
 
 /// An AWS partition: a world of its own, with its own accounts, endpoints and ARNs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Partition {
     /// The commercial regions.
     Aws,
@@ -207,8 +207,14 @@ impl ClusterRef {
     /// The ARN, where the account is known.
     #[must_use]
     pub fn arn(&self) -> Option<String> {
-        let account = self.account.as_ref()?;
-        Some(format!("arn:{}:eks:{}:{account}:cluster/{}", self.partition, self.region, self.name))
+        self.account.as_ref().map(|account| self.arn_in(account))
+    }
+
+    /// The ARN; a cluster that was named without its account is in the account `home`.
+    #[must_use]
+    pub fn arn_in(&self, home: &str) -> String {
+        let account = self.account.as_deref().unwrap_or(home);
+        format!("arn:{}:eks:{}:{account}:cluster/{}", self.partition, self.region, self.name)
     }
 }
 
@@ -224,8 +230,40 @@ fn cluster_name(text: &str) -> Result<String, Malformed> {
     }
 }
 
+/// The ARN of a Lambda function, without a version or an alias: what it names goes on when those are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionArn {
+    text: String,
+    /// The account that it runs in.
+    pub account: String,
+}
+
+impl FunctionArn {
+    /// Reads a function's ARN; a version or an alias in it is left out.
+    ///
+    /// # Errors
+    /// If it is malformed.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fields = Fields::parse(text)?;
+        let mut resource = fields.resource.split(':');
+        match (fields.service, resource.next(), resource.next()) {
+            ("lambda", Some("function"), Some(name)) => Ok(Self {
+                text: format!("arn:{}:lambda:{}:{}:function:{name}", fields.partition, fields.region, fields.account),
+                account: account(fields.account)?,
+            }),
+            _ => malformed(format!("`{text}` is not the ARN of a Lambda function")),
+        }
+    }
+
+    /// The whole ARN.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
 /// What an IAM principal is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PrincipalKind {
     /// An IAM role.
@@ -235,7 +273,7 @@ pub enum PrincipalKind {
 }
 
 /// The ARN of an IAM role or user, with its path: what an access entry can be made for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PrincipalArn {
     text: String,
     /// The partition it lives in.
@@ -296,12 +334,13 @@ pub struct SessionArn {
     pub role_name: String,
 }
 
-impl SessionArn {
-    /// The name of the permission set, where the role is one that IAM Identity Center made.
-    #[must_use]
-    pub fn is_sso(&self) -> bool {
-        self.role_name.starts_with("AWSReservedSSO_")
-    }
+/// The name of the permission set whose role has that name: IAM Identity Center names them
+/// `AWSReservedSSO_SET_0123456789abcdef`, and gives a set that is provisioned again another suffix ("Referencing permission sets
+/// in resource policies" in the IAM Identity Center User Guide).
+#[must_use]
+pub fn permission_set(role_name: &str) -> Option<&str> {
+    let (set, suffix) = role_name.strip_prefix("AWSReservedSSO_")?.rsplit_once('_')?;
+    (suffix.len() == 16 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(set)
 }
 
 /// The principal that a request names.

@@ -1,15 +1,39 @@
 //! What time it is, and how long there is left. The only file that reads a clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// The time of day, for what people read.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
-pub fn now() -> Timestamp {
-    Timestamp::now()
+/// The time of day, for what people read and what is scheduled. Tests have their own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// The machine's.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    pub fn system() -> Self {
+        Self::new(Timestamp::now)
+    }
+
+    /// One that `read` tells.
+    pub fn new(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
 }
 
 /// The time since an arbitrary moment, for what is measured and waited for. Tests simulate it.

@@ -135,6 +135,19 @@ impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let again = "send the same event again";
         let (name, remedy) = match error.kind {
+            // A grant whose end cannot be scheduled is not given; this is what no retry will mend.
+            Kind::Denied if error.operation.schedules() => (
+                ErrorName::ExpiryUnavailable,
+                format!("{}, then {again}", allow(&error)),
+            ),
+            Kind::NotFound | Kind::Rejected | Kind::BadCredentials if error.operation.schedules() => (
+                ErrorName::ExpiryUnavailable,
+                "check `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN` and `SCHEDULE_DLQ_ARN` of this function by what EventBridge Scheduler says, or take the access back by hand".to_owned(),
+            ),
+            Kind::Quota if error.operation.schedules() => (
+                ErrorName::LimitExceeded,
+                "have the quota of EventBridge Scheduler raised, or remove schedules that nobody needs".to_owned(),
+            ),
             Kind::ClusterNotFound => (
                 ErrorName::ClusterNotFound,
                 "check `clusterName` and `region`: the account and region that were asked have no such cluster".to_owned(),
@@ -167,17 +180,7 @@ impl From<ApiError> for Failure {
                 ErrorName::LimitExceeded,
                 "delete access entries that nobody needs (`aws eks list-access-entries`); a cluster has at most 3,000, and no more can be had".to_owned(),
             ),
-            Kind::Denied => (
-                ErrorName::PermissionDenied,
-                format!(
-                    "allow `{}`{} to the function's role, then {again}",
-                    error.denied_action(),
-                    error
-                        .denied_resource()
-                        .map(|resource| format!(" on `{resource}`"))
-                        .unwrap_or_default()
-                ),
-            ),
+            Kind::Denied => (ErrorName::PermissionDenied, format!("{}, then {again}", allow(&error))),
             Kind::BadCredentials => (
                 ErrorName::PermissionDenied,
                 format!(
@@ -193,4 +196,10 @@ impl From<ApiError> for Failure {
         };
         Self::new(name, format!("AWS did not carry out {error}"), remedy)
     }
+}
+
+/// What to allow to whom.
+fn allow(error: &ApiError) -> String {
+    let resource = error.denied_resource().map(|resource| format!(" on `{resource}`")).unwrap_or_default();
+    format!("allow `{}`{resource} to the function's role", error.denied_action())
 }

@@ -3,24 +3,24 @@
 //! Every pass starts from what EKS shows, so an event that is sent again, at once or after a crash, goes on from
 //! wherever the last one got to and ends in the same state.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::apply::{self, Hand, Progress};
-use crate::aws::Aws;
 use crate::clock::Deadline;
+use crate::context::Context;
 use crate::error::{ErrorName, Failure};
+use crate::expiry::{Expiry, PendingRevoke, Slot};
 use crate::guard;
 use crate::journal::{Journal, StepOutcome};
 use crate::kubeconfig;
-use crate::log::Level;
-use crate::look;
+use crate::look::{self, Subject};
 use crate::observation::{AuthenticationMode, EntryState, IamPrincipal, Observation};
-use crate::outcome::{self, AccessEntryReport, ClusterReport, Granted, PrincipalReport, Status, Verification};
+use crate::outcome::{self, AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
 use crate::ownership;
 use crate::plan::{self, Goal, Plan, Step};
 use crate::request::{Grant, Request, Restore, Verify};
 use crate::scope::AccessScope;
-use crate::settings::Settings;
 
 /// When to send an event again whose cluster is still changing its authentication mode, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 30;
@@ -30,47 +30,58 @@ const RETRY_AFTER_SECONDS: u64 = 30;
 /// # Errors
 /// If it cannot be done, or must not be. The journal tells what was changed by then.
 pub async fn run(
-    aws: &Aws,
-    settings: &Settings,
-    request_id: &str,
+    context: &Context<'_>,
     request: &Request,
     grant: &Grant,
     journal: &mut Journal,
-) -> Result<Granted, Failure> {
+) -> Result<Outcome, Failure> {
+    let settings = context.settings;
     guard::request(settings, request, grant)?;
-    let seen = look::observe(aws, &request.cluster, &grant.principal.principal, journal).await?;
+    let subject = Subject {
+        cluster: &request.cluster,
+        principal: &grant.principal.principal,
+        policy: &grant.policy,
+        asks_iam: true,
+    };
+    let seen = look::observe(context, subject, journal).await?;
     guard::cluster(settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
     guard::principal(settings, &seen.principal)?;
     let mut granting = Granting {
-        aws,
-        settings,
-        request_id,
+        context,
         request,
         grant,
+        subject,
         first_mode: seen.cluster.authentication_mode,
         before: None,
         created: false,
+        scheduled: None,
         goal: Goal {
             policy: grant.policy.clone(),
             scope: grant.scope.clone(),
             recreate: grant.recreate_entry,
             deleted: None,
             may_change_mode: settings.allow_authentication_mode_change,
-            tags: ownership::tags(request_id, request, grant),
+            tags: ownership::tags(context.request_id, request, grant),
+            expires_at: None,
+            scheduled: false,
         },
         seen,
     };
-    let end = granting.reach_goal(journal).await;
-    end.map_err(|failure| granting.with_deleted_entry(failure, journal))
+    match granting.reach_goal(journal).await {
+        Ok(outcome) => Ok(outcome),
+        Err(failure) => {
+            granting.take_back_schedule(journal).await;
+            Err(granting.with_deleted_entry(failure, journal))
+        }
+    }
 }
 
 /// A grant on its way.
 struct Granting<'a> {
-    aws: &'a Aws,
-    settings: &'a Settings,
-    request_id: &'a str,
+    context: &'a Context<'a>,
     request: &'a Request,
     grant: &'a Grant,
+    subject: Subject<'a>,
     goal: Goal,
     /// What was seen last.
     seen: Observation,
@@ -80,35 +91,55 @@ struct Granting<'a> {
     before: Option<EntryState>,
     /// Whether this grant made an entry where there was none.
     created: bool,
+    /// The schedule that this grant made, and how much had been changed by then.
+    scheduled: Option<(Slot, PendingRevoke, usize)>,
 }
 
 impl Granting<'_> {
-    async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Granted, Failure> {
+    async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Outcome, Failure> {
+        self.goal.expires_at = self.expires_at()?;
         let mut plan = plan::grant(&self.goal, &self.seen)?;
         for (operation, why) in &plan.skipped {
             journal.step(operation, StepOutcome::Skipped, std::time::Duration::ZERO, why);
         }
         self.warn_of_circumstances(journal);
         if plan.steps.is_empty() {
-            return self.already_granted(journal);
+            let status = if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted };
+            return Ok(self.result(status, journal));
         }
-        self.schedule_expiry()?;
         if self.grant.dry_run {
-            write_planned(&plan.steps, journal);
+            journal.planned(&plan.steps);
             return Ok(self.result(Status::Planned, journal));
         }
-        let mode_deadline =
-            self.grant.wait.map_or(self.aws.deadline, |wait| self.aws.deadline.min(Deadline::after(wait)));
+        let deadline = self.context.aws.deadline;
+        let mode_deadline = self.grant.wait.map_or(deadline, |wait| deadline.min(Deadline::after(wait)));
         let mut done: Vec<Step> = Vec::new();
         while !plan.steps.is_empty() {
             if let Some(left) = self.carry_out(&plan, mode_deadline, &mut done, journal).await? {
-                write_planned(left, journal);
+                journal.planned(left);
                 return Ok(self.result(Status::InProgress, journal));
             }
             plan = self.look_again(&done, journal).await?;
         }
         let status = if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted };
         Ok(self.result(status, journal))
+    }
+
+    /// When the access is to end, counted from now.
+    fn expires_at(&self) -> Result<Option<Timestamp>, Failure> {
+        let Some(duration) = guard::duration(self.context.settings, self.grant)? else {
+            return Ok(None);
+        };
+        // Schedules know no fractions of a second.
+        let end = self.context.now().checked_add(duration).and_then(|end| Timestamp::from_second(end.as_second()));
+        match end {
+            Ok(end) => Ok(Some(end)),
+            Err(_) => Err(Failure::new(
+                ErrorName::InvalidRequest,
+                format!("`duration`: {duration:#} from now is beyond what a clock can show"),
+                "send a shorter `duration`, or none",
+            )),
+        }
     }
 
     /// Carries a plan out as far as it goes without another look; the steps left over where time is up.
@@ -121,9 +152,10 @@ impl Granting<'_> {
     ) -> Result<Option<&'p [Step]>, Failure> {
         self.remember_before(journal);
         let mut hand = Hand {
-            aws: self.aws,
+            context: self.context,
             cluster: &mut self.seen.cluster,
             principal: &self.seen.principal,
+            policy: &self.grant.policy,
             mode_deadline,
             update_id: None,
         };
@@ -143,6 +175,12 @@ impl Granting<'_> {
                 }
                 // EKS makes entries itself when it opens them; the plan from before does not know those.
                 (_, Step::AwaitAuthenticationMode) | (Progress::Overtaken, _) => return Ok(None),
+                (Progress::Done, Step::ScheduleRevoke { slot, revoke, moves }) => {
+                    self.goal.scheduled = true;
+                    if !moves {
+                        self.scheduled = Some((slot.clone(), revoke.clone(), journal.count_of_changes()));
+                    }
+                }
                 (Progress::Done, Step::DeleteEntry(_)) => {
                     journal.warn(
                         "ENTRY_RECREATED",
@@ -152,96 +190,48 @@ impl Granting<'_> {
                 (Progress::Done, Step::CreateEntry(_)) => {
                     self.created = self.goal.deleted.is_none();
                 }
-                (Progress::Done, Step::OpenAccessEntries | Step::AssociatePolicy { .. }) => {}
+                (Progress::Done, _) => {}
             }
         }
         Ok(None)
     }
 
-    /// What was there before is logged before anything is changed, so that it can be put back whatever happens to this invocation.
     fn remember_before(&mut self, journal: &Journal) {
         if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
-            journal.log.record(
-                Level::Info,
-                "before",
-                json!({
-                    "cluster": self.seen.cluster.arn,
-                    "principalArn": self.seen.principal.as_str(),
-                    "accessEntry": self.seen.entry.present(),
-                }),
-            );
+            journal.record_before(&self.seen);
             self.before = Some(self.seen.entry.clone());
         }
     }
 
-    /// Reads the entry back until EKS shows what was done, and plans what is left.
+    /// Reads the entry and its end back until AWS shows what was done, and plans what is left.
     async fn look_again(&mut self, done: &[Step], journal: &mut Journal) -> Result<Plan, Failure> {
-        let limit = self.aws.deadline.min(Deadline::after(apply::PROPAGATION));
-        let plan = limit
-            .poll(apply::PAUSES, async || {
-                let cluster = &self.seen.cluster.name;
-                match look::read_back(self.aws, cluster, &self.seen.principal, journal).await {
-                    Ok(entry) => self.seen.entry = entry,
-                    Err(failure) => return Some(Err(failure)),
-                }
-                if let Some(entry) = self.seen.entry.present() {
-                    self.created |= self.goal.deleted.is_none() && ownership::made_by_grant(entry, self.request_id);
-                }
-                match plan::grant(&self.goal, &self.seen) {
-                    // A step that was done and is to be done again: EKS does not show it yet.
-                    Ok(plan) if plan.steps.iter().any(|step| done.contains(step)) => None,
-                    planned => Some(planned),
-                }
-            })
-            .await;
-        plan.unwrap_or_else(|| {
-            Err(Failure::new(
-                ErrorName::VerificationFailed,
-                format!(
-                    "EKS took the changes, but does not show the access of `{}` to cluster `{}` as it was granted",
-                    self.seen.principal, self.seen.cluster.name
-                ),
-                "send the same event again; it goes on from what EKS shows",
-            ))
-        })
-    }
-
-    /// Access is not given before its end is certain.
-    fn schedule_expiry(&self) -> Result<(), Failure> {
-        match guard::duration(self.settings, self.grant)? {
-            None => Ok(()),
-            Some(duration) => Err(Failure::new(
-                ErrorName::ExpiryUnavailable,
-                format!(
-                    "access for {duration:#} was asked for, and this version of the function cannot schedule its end yet (`SCHEDULE_GROUP`)"
-                ),
-                "send the event without `duration`, and take the access back by hand",
-            )),
+        // A change of mode takes its time, which is not to be taken from the access.
+        if !self.goal.scheduled {
+            self.goal.expires_at = self.expires_at()?;
         }
-    }
-
-    fn already_granted(&self, journal: &mut Journal) -> Result<Granted, Failure> {
-        if guard::duration(self.settings, self.grant)?.is_some() {
-            if self.is_ours() {
-                self.schedule_expiry()?;
+        let (goal, created, request_id) = (&self.goal, &mut self.created, self.context.request_id);
+        look::look_again(self.context, self.subject, &mut self.seen, done, journal, |seen| {
+            if let Some(entry) = seen.entry.present() {
+                *created |= goal.deleted.is_none() && ownership::made_by_grant(entry, request_id);
             }
-            journal.warn(
-                "ACCESS_IS_PERMANENT",
-                "the access was there already, without end and not by this function; it stays so, for taking it away is not this function's to do",
-            );
-        }
-        let status = if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted };
-        Ok(self.result(status, journal))
+            plan::grant(goal, seen)
+        })
+        .await
     }
 
-    /// Whether the entry's tags prove that this access is a grant of this function.
-    fn is_ours(&self) -> bool {
-        self.seen.entry.present().is_some_and(|entry| ownership::made_for(entry, self.grant))
+    /// A grant that came to nothing leaves no revoke behind, which could take away what somebody else gives later. Where anything
+    /// was, or may have been, given after it was scheduled, it stays.
+    async fn take_back_schedule(&mut self, journal: &mut Journal) {
+        if let Some((slot, revoke, changes)) = self.scheduled.take()
+            && journal.count_of_changes() == changes
+        {
+            apply::take_back_schedule(self.context, &slot, &revoke, journal).await;
+        }
     }
 
     fn warn_of_circumstances(&self, journal: &mut Journal) {
         let cluster = &self.seen.cluster;
-        if self.settings.event_bus.is_some() {
+        if self.context.settings.event_bus.is_some() {
             journal.warn(
                 "NOT_ANNOUNCED",
                 "`EVENT_BUS` is set, but this version of the function announces nothing yet; the audit line of the log has it all",
@@ -258,6 +248,19 @@ impl Granting<'_> {
                 "PRIVATE_ENDPOINT",
                 "the cluster's endpoint is private: kubectl works only from its VPC or a network connected to it",
             );
+        }
+        match &self.seen.expiry {
+            Expiry::Absent(_) | Expiry::Unavailable(_) if self.goal.expires_at.is_some() && self.undo().is_none() => {
+                journal.warn(
+                    "ACCESS_IS_PERMANENT",
+                    "the access was there already, without end and not by this function; it stays so, for taking it away is not this function's to do",
+                );
+            }
+            Expiry::Unknown(error) => journal.warn(
+                "EXPIRY_UNKNOWN",
+                format!("whether the access is to end, by an earlier grant, could not be found out ({error})"),
+            ),
+            _ => {}
         }
         if let (IamPrincipal::Unknown { reason }, EntryState::Present(_), false) =
             (&self.seen.iam, &self.seen.entry, self.grant.recreate_entry)
@@ -282,39 +285,35 @@ impl Granting<'_> {
 
     /// What takes back this grant, where there is something of it.
     fn undo(&self) -> Option<Value> {
-        let restore = match &self.before {
+        let restore = match (&self.seen.expiry, self.before.as_ref().unwrap_or(&self.seen.entry)) {
+            // What was there before the first of the grants that this schedule ends.
+            (Expiry::Pending(_, revoke), _) => revoke.restore.clone(),
             _ if self.created => Restore::entry_created(),
-            Some(EntryState::Present(entry)) => {
-                let scope = entry.scope_of(&self.grant.policy);
-                if scope.is_some_and(|scope| scope.covers(&self.grant.scope)) {
-                    return None;
-                }
-                Restore::entry_existed(scope.cloned())
-            }
-            Some(_) => Restore::entry_existed(None),
-            None if self.is_ours() => Restore::entry_created(),
-            None => return None,
+            (_, EntryState::Present(entry)) => ownership::restore(Some(entry), &self.grant.policy, &self.grant.scope)?,
+            // Somebody else made the entry at the same time.
+            (_, EntryState::Absent | EntryState::Unreadable) => Restore::entry_existed(None),
         };
         Some(outcome::undo(&self.seen.cluster, &self.seen.principal, &self.grant.policy, &restore))
     }
 
-    fn result(&self, status: Status, journal: &mut Journal) -> Granted {
+    fn result(&self, status: Status, journal: &mut Journal) -> Outcome {
         let in_place = matches!(status, Status::Granted | Status::AlreadyGranted);
         if self.first_mode != self.seen.cluster.authentication_mode {
             apply::warn_of_mode_change(&self.seen.cluster.name, journal);
         }
         let entry = self.seen.entry.present();
-        Granted {
+        Outcome {
             status,
             action: "grant",
-            request_id: self.request_id.to_owned(),
+            request_id: self.context.request_id.to_owned(),
             caller: self.seen.caller.clone(),
             cluster: ClusterReport::new(&self.seen.cluster, self.first_mode),
-            principal: PrincipalReport::new(&self.grant.principal.text, &self.seen.principal),
+            principal: Some(PrincipalReport::new(&self.grant.principal.text, &self.seen.principal)),
             access_entry: entry.map(|entry| AccessEntryReport::new(entry, self.created)),
             access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
             verification: self.verification(in_place),
-            expires_at: None,
+            expires_at: self.seen.expiry.pending().map(|revoke| revoke.expires_at),
+            findings: None,
             steps: journal.steps().to_vec(),
             warnings: journal.warnings().to_vec(),
             kubeconfig: kubeconfig::render(&self.seen.cluster, &self.request.cluster.region),
@@ -345,7 +344,7 @@ impl Granting<'_> {
                 "send the same event again after {RETRY_AFTER_SECONDS} seconds; it goes on from where this one stopped"
             )],
             Status::Planned => vec!["send the same event without `dryRun`".to_owned()],
-            Status::Granted | Status::AlreadyGranted => vec![
+            _ => vec![
                 format!("aws eks update-kubeconfig --name {} --region {}", cluster.name, self.request.cluster.region),
                 can_i(&self.grant.scope),
             ],
@@ -354,15 +353,10 @@ impl Granting<'_> {
 }
 
 /// The question to kubectl that fits a scope.
-fn can_i(scope: &AccessScope) -> String {
+#[must_use]
+pub fn can_i(scope: &AccessScope) -> String {
     match scope.namespaces().first() {
         None => "kubectl auth can-i '*' '*' --all-namespaces".to_owned(),
         Some(namespace) => format!("kubectl auth can-i get pods --namespace {namespace}"),
-    }
-}
-
-fn write_planned(steps: &[Step], journal: &mut Journal) {
-    for step in steps {
-        journal.step(&step.operation(), StepOutcome::Planned, std::time::Duration::ZERO, step.describe());
     }
 }

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use crate::arn::{Principal, PrincipalArn};
+use crate::arn::{PolicyArn, Principal, PrincipalArn};
 use crate::error::Failure;
 use crate::pattern;
 use crate::request::{Grant, Request};
@@ -17,12 +17,7 @@ pub fn request(settings: &Settings, request: &Request, grant: &Grant) -> Result<
     if settings.require_reason && request.reason.is_none() {
         return Err(Failure::denied("REQUIRE_REASON", "a grant needs a `reason`"));
     }
-    if !settings.allowed_policies.iter().any(|name| name == grant.policy.name()) {
-        return Err(Failure::denied(
-            "ALLOWED_POLICIES",
-            format!("`{}` is not among the policies that may be granted", grant.policy.name()),
-        ));
-    }
+    policy(settings, &grant.policy)?;
     // A name alone does not yet say which ARN the cluster has: patterns of ARNs are then asked after the look.
     let arn = request.cluster.arn();
     let waits_for_arn = arn.is_none() && settings.allowed_clusters.iter().any(|pattern| is_arn(pattern));
@@ -33,6 +28,20 @@ pub fn request(settings: &Settings, request: &Request, grant: &Grant) -> Result<
         principal(settings, arn)?;
     }
     duration(settings, grant).map(drop)
+}
+
+/// Judges a policy by its name.
+///
+/// # Errors
+/// `RequestDenied`, naming the setting that forbids it.
+pub fn policy(settings: &Settings, policy: &PolicyArn) -> Result<(), Failure> {
+    if settings.allowed_policies.iter().any(|name| name == policy.name()) {
+        return Ok(());
+    }
+    Err(Failure::denied(
+        "ALLOWED_POLICIES",
+        format!("`{}` is not among the policies that may be granted", policy.name()),
+    ))
 }
 
 /// Judges the cluster by its name and its ARN.

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::arn::FunctionArn;
 use crate::aws::Connection;
-use crate::clock::{self, Deadline, Stopwatch};
+use crate::clock::{Clock, Deadline, Stopwatch};
+use crate::context::Context;
 use crate::error::{ErrorName, Failure};
-use crate::grant;
+use crate::expiry::Schedules;
 use crate::journal::Journal;
 use crate::log::{Level, Log, Sink};
 use crate::request::{Action, Request};
 use crate::settings::{Misconfigured, Settings};
+use crate::{grant, inspect, revoke};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
@@ -28,6 +31,7 @@ const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 pub struct Function {
     ready: Arc<Result<Ready, Misconfigured>>,
     log: Sink,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -55,9 +59,9 @@ impl Function {
     /// The function with its settings. Wrong ones are no reason to crash, which would show an operator only
     /// `Runtime.ExitError`: every call is answered with what is wrong with them.
     #[must_use]
-    pub fn new(settings: Result<(Settings, Connection), Misconfigured>, log: Sink) -> Self {
+    pub fn new(settings: Result<(Settings, Connection), Misconfigured>, log: Sink, clock: Clock) -> Self {
         let ready = settings.map(|(settings, connection)| Ready { settings, connection });
-        Self { ready: Arc::new(ready), log }
+        Self { ready: Arc::new(ready), log, clock }
     }
 
     /// Answers one event.
@@ -69,9 +73,11 @@ impl Function {
         let threshold = self.ready.as_ref().as_ref().map_or(Level::Info, |ready| ready.settings.log_level);
         let mut invocation = Invocation {
             watch: Stopwatch::start(),
-            deadline: deadline(&context),
+            deadline: deadline(&context, &self.clock),
             request: None,
-            journal: Journal::new(Log::new(self.log, threshold, &context.request_id)),
+            journal: Journal::new(Log::new(self.log, self.clock.clone(), threshold, &context.request_id)),
+            function: FunctionArn::parse(&context.invoked_function_arn).ok(),
+            clock: self.clock,
             request_id: context.request_id,
         };
         // A panic is a defect of this program, and it, too, has a name that a runbook can catch.
@@ -90,6 +96,8 @@ impl Function {
 /// One event on its way.
 struct Invocation {
     request_id: String,
+    function: Option<FunctionArn>,
+    clock: Clock,
     watch: Stopwatch,
     deadline: Deadline,
     request: Option<Request>,
@@ -100,19 +108,20 @@ impl Invocation {
     async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Value, Failure> {
         let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
         let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
-        let aws = ready.connection.aws(&request.cluster.region, self.deadline);
-        match &request.action {
-            Action::Grant(grant) => {
-                let granted =
-                    grant::run(&aws, &ready.settings, &self.request_id, request, grant, &mut self.journal).await?;
-                Ok(json!(granted))
-            }
-            Action::Revoke(_) | Action::Inspect(_) => Err(Failure::new(
-                ErrorName::InvalidRequest,
-                format!("this version does not know the action `{}` yet", request.action.name()),
-                "deploy a later version, or do it with the AWS CLI: `aws eks disassociate-access-policy`, `aws eks describe-access-entry`",
-            )),
-        }
+        let context = Context {
+            aws: &ready.connection.aws(&request.cluster.region, self.deadline),
+            settings: &ready.settings,
+            schedules: Schedules::new(&ready.settings, self.function.as_ref()),
+            request_id: &self.request_id,
+            clock: &self.clock,
+        };
+        let journal = &mut self.journal;
+        let outcome = match &request.action {
+            Action::Grant(grant) => grant::run(&context, request, grant, journal).await?,
+            Action::Revoke(revoke) => revoke::run(&context, request, revoke, journal).await?,
+            Action::Inspect(inspect) => inspect::run(&context, request, inspect, journal).await?,
+        };
+        Ok(json!(outcome))
     }
 
     /// Writes the audit line and the metrics, and tells Lambda.
@@ -163,9 +172,9 @@ impl Invocation {
 
 /// Until when to have answered: a little before Lambda ends the invocation. A deadline that has passed before anything
 /// began is none; `cargo lambda watch` sends such a one.
-fn deadline(context: &Context) -> Deadline {
+fn deadline(context: &lambda_runtime::Context, clock: &Clock) -> Deadline {
     let end = i64::try_from(context.deadline).unwrap_or(i64::MAX);
-    let left = u64::try_from(end.saturating_sub(clock::now().as_millisecond())).unwrap_or(0);
+    let left = u64::try_from(end.saturating_sub(clock.now().as_millisecond())).unwrap_or(0);
     let left = if left == 0 { LONGEST_INVOCATION } else { Duration::from_millis(left) };
     Deadline::after(left.saturating_sub(TIME_TO_ANSWER.min(left / 10)))
 }

@@ -11,6 +11,8 @@ use serde_json::json;
 use crate::aws::ApiError;
 use crate::clock::Stopwatch;
 use crate::log::{Level, Log};
+use crate::observation::Observation;
+use crate::plan::Step;
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -121,9 +123,49 @@ impl Journal {
         self.step(&timed.operation, outcome, timed.duration, detail);
     }
 
+    /// The same, and hands the answer on.
+    ///
+    /// # Errors
+    /// The call's own.
+    pub fn optional<T>(&mut self, timed: Timed<T>, detail: impl FnOnce(&T) -> String) -> Result<T, ApiError> {
+        self.optional_call(&timed, detail);
+        timed.answer
+    }
+
+    /// Logs what is there before anything is changed, so that it can be put back whatever happens to this invocation.
+    pub fn record_before(&self, seen: &Observation) {
+        self.log.record(
+            Level::Info,
+            "before",
+            json!({
+                "cluster": seen.cluster.arn,
+                "principalArn": seen.principal.as_str(),
+                "accessEntry": seen.entry.present(),
+            }),
+        );
+    }
+
+    /// Writes down steps that are not, or not yet, carried out.
+    pub fn planned(&mut self, steps: &[Step]) {
+        for step in steps {
+            self.step(&step.operation(), StepOutcome::Planned, Duration::ZERO, step.describe());
+        }
+    }
+
     /// Remembers a change, in words that complete "already changed: …".
     pub fn changed(&mut self, what: impl Into<String>) {
         self.changes.push(what.into());
+    }
+
+    /// Forgets a change that was taken back.
+    pub fn unchanged(&mut self, what: &str) {
+        self.changes.retain(|change| change != what);
+    }
+
+    /// How much was, or may have been, changed so far.
+    #[must_use]
+    pub fn count_of_changes(&self) -> usize {
+        self.changes.len() + self.doubts.len()
     }
 
     /// Warns the requester, once for each code.
@@ -145,7 +187,7 @@ impl Journal {
     /// Whether anything was, or may have been, changed.
     #[must_use]
     pub fn may_have_changes(&self) -> bool {
-        self.has_changes() || !self.doubts.is_empty()
+        self.count_of_changes() > 0
     }
 
     /// What a failure has to say about what is different now.

@@ -8,14 +8,17 @@
 //! | [`handler`] | JSON in, JSON or a named error out; deadline, audit, metrics |
 //! | [`request`] | the event, strictly read (*pure*), by way of [`json`] and [`arn`] |
 //! | [`guard`] | what the [`settings`] allow (*pure*), by way of [`pattern`] |
-//! | [`grant`] | the flow: look, plan, carry out, look again |
+//! | [`grant`], [`revoke`] | the flow: look, plan, carry out, look again |
+//! | [`inspect`] | the other flow: look at everything, and explain it by [`findings`] (*pure*) |
 //! | [`look`] | the reads that an [`observation`] is made of |
 //! | [`plan`] | what to do, given what is wanted and what was seen (*pure*), by way of [`scope`] |
 //! | [`apply`] | the steps of a plan, and the waiting that EKS's delays ask for |
 //! | [`ownership`] | whose an access entry is: the tags that a grant leaves (*pure*) |
+//! | [`expiry`] | when access ends: the schedule that its revoke waits in (*pure*) |
 //! | [`outcome`] | the result (*pure*), with the [`kubeconfig`] |
 //! | [`error`] | every failure's name, and words for it (*pure*) |
 //! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] |
+//! | [`context`] | what a request is carried out with |
 //! | [`aws`] | each API operation as a method, in and out of our own types |
 //! | [`clock`] | what time it is, how long there is left, and the only wait loop |
 
@@ -23,10 +26,14 @@ pub mod apply;
 pub mod arn;
 pub mod aws;
 pub mod clock;
+pub mod context;
 pub mod error;
+pub mod expiry;
+pub mod findings;
 pub mod grant;
 pub mod guard;
 pub mod handler;
+pub mod inspect;
 pub mod journal;
 pub mod json;
 pub mod kubeconfig;
@@ -38,5 +45,6 @@ pub mod ownership;
 pub mod pattern;
 pub mod plan;
 pub mod request;
+pub mod revoke;
 pub mod scope;
 pub mod settings;

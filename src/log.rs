@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::clock;
+use crate::clock::Clock;
 
 /// How much it matters. Source of the names: Lambda's advanced logging controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +82,7 @@ impl std::fmt::Debug for Sink {
 #[derive(Debug, Clone)]
 pub struct Log {
     sink: Sink,
+    clock: Clock,
     threshold: Level,
     request_id: String,
 }
@@ -89,8 +90,8 @@ pub struct Log {
 impl Log {
     /// A log whose lines carry the Lambda request id; lines below `threshold` are left out.
     #[must_use]
-    pub fn new(sink: Sink, threshold: Level, request_id: &str) -> Self {
-        Self { sink, threshold, request_id: request_id.to_owned() }
+    pub fn new(sink: Sink, clock: Clock, threshold: Level, request_id: &str) -> Self {
+        Self { sink, clock, threshold, request_id: request_id.to_owned() }
     }
 
     /// One line, where its level is high enough. `fields` is a JSON object.
@@ -103,7 +104,7 @@ impl Log {
     /// One line at every level: what must not be missing later.
     pub fn record(&self, level: Level, message: &str, fields: Value) {
         let mut line = Map::new();
-        line.insert("timestamp".to_owned(), json!(clock::now().to_string()));
+        line.insert("timestamp".to_owned(), json!(self.clock.now().to_string()));
         line.insert("level".to_owned(), json!(level.name()));
         line.insert("message".to_owned(), json!(message));
         line.insert("requestId".to_owned(), json!(self.request_id));
@@ -121,7 +122,7 @@ impl Log {
         line.insert(
             "_aws".to_owned(),
             json!({
-                "Timestamp": clock::now().as_millisecond(),
+                "Timestamp": self.clock.now().as_millisecond(),
                 "CloudWatchMetrics": [
                     { "Namespace": "EksBreakGlass", "Dimensions": [names], "Metrics": definitions }
                 ]

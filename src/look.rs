@@ -2,27 +2,45 @@
 
 use std::time::Duration;
 
-use crate::arn::{ClusterRef, Principal, PrincipalArn, PrincipalKind, SessionArn};
+use crate::apply::{PAUSES, PROPAGATION};
+use crate::arn::{ClusterRef, PolicyArn, Principal, PrincipalArn, PrincipalKind, SessionArn, permission_set};
 use crate::aws::{ApiError, Aws, Identity, Kind, Operation};
 use crate::clock::{Deadline, Pauses};
+use crate::context::Context;
 use crate::error::{ErrorName, Failure};
+use crate::expiry::{Expiry, PendingRevoke, Slot};
 use crate::journal::{Journal, Timed};
 use crate::observation::{AccessPolicy, Caller, EntryState, IamPrincipal, Observation};
+use crate::plan::{Plan, Step, policy_name};
 
 /// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.
 const IAM_DELAY: Duration = Duration::from_secs(15);
 const IAM_PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The cluster.
+    pub cluster: &'a ClusterRef,
+    /// Whose access to it.
+    pub principal: &'a Principal,
+    /// By which policy.
+    pub policy: &'a PolicyArn,
+    /// Whether it matters that IAM knows the principal: not where access is taken away.
+    pub asks_iam: bool,
+}
 
 /// Looks at everything that a request about a principal depends on.
 ///
 /// # Errors
 /// If the cluster is not there or in another account, the principal cannot be resolved, or AWS does not answer.
 pub async fn observe(
-    aws: &Aws,
-    cluster: &ClusterRef,
-    principal: &Principal,
+    context: &Context<'_>,
+    subject: Subject<'_>,
     journal: &mut Journal,
 ) -> Result<Observation, Failure> {
+    let Subject { cluster, principal, policy, asks_iam } = subject;
+    let aws = context.aws;
     let (kind, name) = match principal {
         Principal::Iam(arn) => (arn.kind, arn.name.as_str()),
         Principal::Session(session) => (PrincipalKind::Role, session.role_name.as_str()),
@@ -31,12 +49,13 @@ pub async fn observe(
         PrincipalKind::Role => Operation::GetRole,
         PrincipalKind::User => Operation::GetUser,
     };
+    let asks_iam = asks_iam || matches!(principal, Principal::Session(_));
     let who = Timed::call(Operation::GetCallerIdentity, aws.caller());
     let what = Timed::call(Operation::DescribeCluster, aws.cluster(&cluster.name));
-    let iam = Timed::call(by_iam, aws.identity(kind, name));
+    let iam = async { if asks_iam { Some(Timed::call(by_iam, aws.identity(kind, name)).await) } else { None } };
     let access = async {
         match principal {
-            Principal::Iam(arn) => Some(Access::read(aws, &cluster.name, arn).await),
+            Principal::Iam(arn) => Some(Access::read(context, cluster, arn, policy).await),
             Principal::Session(_) => None,
         }
     };
@@ -46,50 +65,103 @@ pub async fn observe(
     within_reach(cluster, &caller)?;
     let seen_cluster = journal
         .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
-    journal.optional_call(&iam, |identity| format!("{}, made at {}", identity.arn, identity.created_at));
-    let principal = match principal {
-        Principal::Iam(arn) => arn.clone(),
-        Principal::Session(session) => resolve(aws, &cluster.name, session, &iam.answer, journal).await?,
+    if let Some(iam) = &iam {
+        journal.optional_call(iam, |identity| format!("{}, made at {}", identity.arn, identity.created_at));
+    }
+    let iam = iam.map(|iam| iam.answer);
+    let principal = match (principal, &iam) {
+        (Principal::Iam(arn), _) => arn.clone(),
+        (Principal::Session(session), iam) => resolve(aws, &cluster.name, session, iam.as_ref(), journal).await?,
     };
-    let iam = match told_by_iam(&principal, &caller, iam.answer) {
-        IamPrincipal::Absent { instead: None } => ask_iam_again(aws, &principal, &caller, journal).await,
-        known => known,
+    let iam = match iam.map(|answer| told_by_iam(&principal, &caller, answer)) {
+        None => IamPrincipal::Unknown { reason: "it was not asked".to_owned() },
+        Some(IamPrincipal::Absent { instead: None }) if subject.asks_iam => {
+            ask_iam_again(aws, &principal, &caller, journal).await
+        }
+        Some(known) => known,
     };
     let access = match access {
         Some(access) => access,
-        None => Access::read(aws, &cluster.name, &principal).await,
+        None => Access::read(context, cluster, &principal, policy).await,
     };
-    Ok(Observation { entry: access.write_down(journal, "")?, caller, cluster: seen_cluster, principal, iam })
+    let (entry, expiry) = access.write_down(context, journal, "")?;
+    Ok(Observation { caller, cluster: seen_cluster, principal, iam, entry, expiry })
 }
 
-/// Looks at the principal's access entry alone, after it was changed.
+/// Reads back until what was done shows, and plans what is left.
 ///
 /// # Errors
-/// If AWS does not answer.
-pub async fn read_back(
-    aws: &Aws,
-    cluster: &str,
-    principal: &PrincipalArn,
+/// `VerificationFailed` if it does not show in time; whatever the plan is refused for.
+pub async fn look_again(
+    context: &Context<'_>,
+    subject: Subject<'_>,
+    seen: &mut Observation,
+    done: &[Step],
     journal: &mut Journal,
-) -> Result<EntryState, Failure> {
-    Access::read(aws, cluster, principal).await.write_down(journal, "read back: ")
+    mut plan: impl FnMut(&Observation) -> Result<Plan, Failure>,
+) -> Result<Plan, Failure> {
+    let limit = context.aws.deadline.min(Deadline::after(PROPAGATION));
+    let planned = limit
+        .poll(PAUSES, async || {
+            match Access::read(context, subject.cluster, &seen.principal, subject.policy).await.write_down(
+                context,
+                journal,
+                "read back: ",
+            ) {
+                Ok((entry, expiry)) => (seen.entry, seen.expiry) = (entry, expiry),
+                Err(failure) => return Some(Err(failure)),
+            }
+            match plan(seen) {
+                // A step that was done and is to be done again: AWS does not show it yet.
+                Ok(plan) if plan.steps.iter().any(|step| done.contains(step)) => None,
+                planned => Some(planned),
+            }
+        })
+        .await;
+    planned.unwrap_or_else(|| {
+        Err(Failure::new(
+            ErrorName::VerificationFailed,
+            format!(
+                "AWS took the changes, but does not show the access of `{}` to cluster `{}` as it is to be",
+                seen.principal, seen.cluster.name
+            ),
+            "send the same event again; it goes on from what AWS shows",
+        ))
+    })
 }
 
-/// An access entry and its policies, read at once.
+/// An access entry, its policies, and what is to end them, read at once.
 struct Access {
     entry: Timed<EntryState>,
     policies: Timed<Vec<AccessPolicy>>,
+    schedule: Result<(Slot, Timed<Option<String>>), String>,
 }
 
 impl Access {
-    async fn read(aws: &Aws, cluster: &str, principal: &PrincipalArn) -> Self {
-        let entry = Timed::call(Operation::DescribeAccessEntry, aws.entry(cluster, principal));
-        let policies = Timed::call(Operation::ListAssociatedAccessPolicies, aws.policies(cluster, principal));
-        let (entry, policies) = tokio::join!(entry, policies);
-        Self { entry, policies }
+    async fn read(context: &Context<'_>, cluster: &ClusterRef, principal: &PrincipalArn, policy: &PolicyArn) -> Self {
+        let aws = context.aws;
+        let entry = Timed::call(Operation::DescribeAccessEntry, aws.entry(&cluster.name, principal));
+        let policies = Timed::call(Operation::ListAssociatedAccessPolicies, aws.policies(&cluster.name, principal));
+        let schedule = async {
+            let slot = context.schedules.as_ref().map(|schedules| schedules.slot(cluster, principal, policy));
+            match slot {
+                Ok(slot) => {
+                    let timed = Timed::call(Operation::GetSchedule, aws.scheduled_input(&slot)).await;
+                    Ok((slot, timed))
+                }
+                Err(why) => Err(why.clone()),
+            }
+        };
+        let (entry, policies, schedule) = tokio::join!(entry, policies, schedule);
+        Self { entry, policies, schedule }
     }
 
-    fn write_down(self, journal: &mut Journal, why: &str) -> Result<EntryState, Failure> {
+    fn write_down(
+        self,
+        context: &Context<'_>,
+        journal: &mut Journal,
+        why: &str,
+    ) -> Result<(EntryState, Expiry), Failure> {
         let state = journal.call(self.entry, |state| match state {
             EntryState::Unreadable => format!("{why}no access entries in this authentication mode"),
             EntryState::Absent => format!("{why}the principal has no access entry"),
@@ -98,26 +170,53 @@ impl Access {
         let policies = journal.call(self.policies, |policies| match policies.as_slice() {
             [] => format!("{why}no access policies"),
             policies => {
-                let names = policies.iter().map(|policy| {
-                    let name = policy.policy_arn.rsplit('/').next().unwrap_or_default();
-                    format!("{name} with {}", policy.access_scope)
-                });
+                let names = policies
+                    .iter()
+                    .map(|policy| format!("{} with {}", policy_name(&policy.policy_arn), policy.access_scope));
                 format!("{why}{}", names.collect::<Vec<_>>().join("; "))
             }
         })?;
-        Ok(match state {
+        let expiry = match self.schedule {
+            Err(why) => Expiry::Unavailable(why),
+            Ok((slot, timed)) => {
+                let expiry = read_schedule(context, slot, timed.answer.clone());
+                journal.optional_call(&timed, |_| match &expiry {
+                    Expiry::Pending(_, revoke) => format!("{why}the revoke is scheduled for {}", revoke.expires_at),
+                    Expiry::Unknown(error) => error.to_string(),
+                    Expiry::Absent(_) | Expiry::Unavailable(_) => format!("{why}no revoke is scheduled"),
+                });
+                expiry
+            }
+        };
+        let state = match state {
             EntryState::Present(mut entry) => {
                 entry.access_policies = policies;
                 EntryState::Present(entry)
             }
             other => other,
-        })
+        };
+        Ok((state, expiry))
+    }
+}
+
+/// What a schedule's input says. One that this function cannot read is not taken for none: moving it would lose what it puts back.
+fn read_schedule(context: &Context<'_>, slot: Slot, input: Result<Option<String>, ApiError>) -> Expiry {
+    match input {
+        Ok(None) => Expiry::Absent(slot),
+        Ok(Some(input)) => match PendingRevoke::read(&input, &context.settings.region) {
+            Ok((_, revoke)) => Expiry::Pending(slot, revoke),
+            Err(why) => Expiry::Unknown(ApiError::unknown_input(&why)),
+        },
+        Err(error) => Expiry::Unknown(error),
     }
 }
 
 /// A cluster in another account can only be reached in a role there, and this version takes on none; a cluster of the
 /// same name in our own account is another one.
-fn within_reach(cluster: &ClusterRef, caller: &Caller) -> Result<(), Failure> {
+///
+/// # Errors
+/// `RequestDenied`, naming the setting that would be needed.
+pub fn within_reach(cluster: &ClusterRef, caller: &Caller) -> Result<(), Failure> {
     match &cluster.account {
         Some(account) if *account != caller.account_id => Err(Failure::new(
             ErrorName::RequestDenied,
@@ -132,7 +231,8 @@ fn within_reach(cluster: &ClusterRef, caller: &Caller) -> Result<(), Failure> {
 }
 
 /// What IAM's answer says of the principal. It speaks of the function's own account only.
-fn told_by_iam(principal: &PrincipalArn, caller: &Caller, answer: Result<Identity, ApiError>) -> IamPrincipal {
+#[must_use]
+pub fn told_by_iam(principal: &PrincipalArn, caller: &Caller, answer: Result<Identity, ApiError>) -> IamPrincipal {
     if principal.account != caller.account_id {
         return IamPrincipal::Unknown { reason: format!("it lives in account {}", principal.account) };
     }
@@ -167,16 +267,17 @@ async fn resolve(
     aws: &Aws,
     cluster: &str,
     session: &SessionArn,
-    answer: &Result<Identity, ApiError>,
+    answer: Option<&Result<Identity, ApiError>>,
     journal: &mut Journal,
 ) -> Result<PrincipalArn, Failure> {
     let fits = |arn: &PrincipalArn| {
         arn.kind == PrincipalKind::Role && arn.account == session.account && arn.name == session.role_name
     };
     let (name, iam) = match answer {
-        Ok(identity) if fits(&identity.arn) => return Ok(identity.arn.clone()),
-        Ok(identity) => (ErrorName::PrincipalNotFound, format!("IAM knows `{}`", identity.arn)),
-        Err(error) => (told_error(error), format!("IAM does not tell ({error})")),
+        Some(Ok(identity)) if fits(&identity.arn) => return Ok(identity.arn.clone()),
+        Some(Ok(identity)) => (ErrorName::PrincipalNotFound, format!("IAM knows `{}`", identity.arn)),
+        Some(Err(error)) => (told_error(error), format!("IAM does not tell ({error})")),
+        None => (ErrorName::PrincipalNotFound, "IAM was not asked".to_owned()),
     };
     let entries = Timed::call(Operation::ListAccessEntries, aws.entry_principals(cluster)).await;
     journal.optional_call(&entries, |entries| format!("{} access entries", entries.len()));
@@ -190,7 +291,7 @@ async fn resolve(
     if let (Some(role), true) = (roles.pop(), roles.is_empty()) {
         return Ok(role);
     }
-    let example = if session.is_sso() {
+    let example = if permission_set(&session.role_name).is_some() {
         format!(
             "arn:{}:iam::{}:role/aws-reserved/sso.amazonaws.com/REGION/{} (REGION is Identity Center's home; absent where that is us-east-1)",
             session.partition, session.account, session.role_name

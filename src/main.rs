@@ -1,6 +1,7 @@
 //! The Lambda function's process: settings, connection, runtime. Nothing is decided here.
 
 use eks_break_glass::aws::Connection;
+use eks_break_glass::clock::Clock;
 use eks_break_glass::handler::Function;
 use eks_break_glass::log::Sink;
 use eks_break_glass::settings::Settings;
@@ -12,7 +13,7 @@ async fn main() -> Result<(), Error> {
         let connection = Connection::open(&settings.region, variable)?;
         Ok((settings, connection))
     });
-    let function = Function::new(settings, Sink::stdout());
+    let function = Function::new(settings, Sink::stdout(), Clock::system());
     lambda_runtime::run(service_fn(move |event| function.clone().handle(event))).await
 }
 

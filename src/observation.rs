@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::arn::{PolicyArn, PrincipalArn};
+use crate::expiry::Expiry;
 use crate::scope::AccessScope;
 
 /// Who the function is to AWS.
@@ -185,19 +186,24 @@ pub struct Observation {
     pub iam: IamPrincipal,
     /// The principal's access entry.
     pub entry: EntryState,
+    /// Whether its access by the policy in question is to end.
+    pub expiry: Expiry,
 }
 
 impl Observation {
-    /// Whether the entry was made for an earlier principal of the same ARN. EKS keeps the principal's unique
-    /// id, so such an entry looks healthy and lets nobody in (containers-roadmap issue 2441). A principal
-    /// younger than its entry proves it.
+    /// Whether the principal's entry was made for an earlier principal of the same ARN.
     #[must_use]
     pub fn entry_is_stale(&self) -> bool {
-        match (&self.iam, self.entry.present()) {
-            (IamPrincipal::Exists { created_at }, Some(entry)) => {
-                entry.created_at.is_some_and(|made| *created_at > made)
-            }
-            _ => false,
-        }
+        self.entry.present().is_some_and(|entry| is_stale(&self.iam, entry))
+    }
+}
+
+/// Whether an entry was made for an earlier principal of the same ARN. EKS keeps the principal's unique id, so such an entry
+/// looks healthy and lets nobody in (containers-roadmap issue 2441). A principal younger than its entry proves it.
+#[must_use]
+pub fn is_stale(iam: &IamPrincipal, entry: &AccessEntry) -> bool {
+    match (iam, entry.created_at) {
+        (IamPrincipal::Exists { created_at }, Some(made)) => *created_at > made,
+        _ => false,
     }
 }

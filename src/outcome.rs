@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::arn::{PolicyArn, PrincipalArn, PrincipalKind};
+use crate::findings::Finding;
 use crate::journal::{StepRecord, Warning};
 use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster};
 use crate::request::Restore;
@@ -21,15 +22,23 @@ pub enum Status {
     InProgress,
     /// The steps are what would be done.
     Planned,
+    /// What a grant had added is gone, what was there before it is back.
+    Revoked,
+    /// There was no such access.
+    NothingToRevoke,
+    /// The grant was extended since this revoke was scheduled; nothing was changed.
+    Superseded,
+    /// What was found is in the findings.
+    Inspected,
 }
 
-/// The result of a grant.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Granted {
+pub struct Outcome {
     /// How it ended.
     pub status: Status,
-    /// `grant`.
+    /// `grant`, `revoke` or `inspect`.
     pub action: &'static str,
     /// The Lambda request id.
     pub request_id: String,
@@ -37,8 +46,8 @@ pub struct Granted {
     pub caller: Caller,
     /// The cluster.
     pub cluster: ClusterReport,
-    /// Whom it is about.
-    pub principal: PrincipalReport,
+    /// Whom it is about; an inspection may be about the cluster alone.
+    pub principal: Option<PrincipalReport>,
     /// The principal's access entry, as EKS shows it now.
     pub access_entry: Option<AccessEntryReport>,
     /// The policies associated with it, as EKS shows them now.
@@ -47,6 +56,9 @@ pub struct Granted {
     pub verification: Verification,
     /// When the access ends; `None`: when it is revoked.
     pub expires_at: Option<Timestamp>,
+    /// What was found, the gravest first; only of an inspection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Vec<Finding>>,
     /// What was done, in order.
     pub steps: Vec<StepRecord>,
     /// What the requester should know.

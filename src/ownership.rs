@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::arn::PolicyArn;
 use crate::observation::AccessEntry;
-use crate::request::{Grant, Request};
+use crate::request::{Grant, Request, Restore};
+use crate::scope::AccessScope;
 
 /// Says that this program made the entry, and which version of it.
 const MADE_BY: &str = "eks-break-glass:made-by";
@@ -38,13 +40,32 @@ pub fn tags(request_id: &str, request: &Request, grant: &Grant) -> BTreeMap<Stri
 /// Whether the entry was made by the grant with that request id.
 #[must_use]
 pub fn made_by_grant(entry: &AccessEntry, request_id: &str) -> bool {
-    entry.tags.contains_key(MADE_BY) && entry.tags.get(GRANT_ID).is_some_and(|id| id == request_id)
+    is_ours(entry) && entry.tags.get(GRANT_ID).is_some_and(|id| id == request_id)
 }
 
-/// Whether the entry was made by a grant of this program, of that policy.
+/// Whether the entry was made by a grant of this program.
 #[must_use]
-pub fn made_for(entry: &AccessEntry, grant: &Grant) -> bool {
-    entry.tags.contains_key(MADE_BY) && entry.tags.get(POLICY).is_some_and(|name| name == grant.policy.name())
+pub fn is_ours(entry: &AccessEntry) -> bool {
+    entry.tags.contains_key(MADE_BY)
+}
+
+/// Whether the entry was made by a grant of this program, of the policy with that name.
+#[must_use]
+pub fn made_for(entry: &AccessEntry, policy: &str) -> bool {
+    is_ours(entry) && entry.tags.get(POLICY).is_some_and(|name| name == policy)
+}
+
+/// What is to be put back after a grant of a policy in a scope, by the entry as it was before. `None`: the access was there
+/// already, and is not known to be this program's.
+#[must_use]
+pub fn restore(before: Option<&AccessEntry>, policy: &PolicyArn, scope: &AccessScope) -> Option<Restore> {
+    let Some(entry) = before else {
+        return Some(Restore::entry_created());
+    };
+    match entry.scope_of(policy) {
+        Some(held) if held.covers(scope) => made_for(entry, policy.name()).then(Restore::entry_created),
+        held => Some(Restore::entry_existed(held.cloned())),
+    }
 }
 
 /// A text as a tag may hold it: letters, digits, spaces and a few signs, and not for ever.

@@ -45,6 +45,23 @@ impl AccessScope {
         }
     }
 
+    /// What both reach; `None`: nothing.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Cluster, scope) | (scope, Self::Cluster) => Some(scope.clone()),
+            (Self::Namespaces(mine), Self::Namespaces(theirs)) => {
+                let within = |names: &[String], patterns: &[String]| -> Vec<String> {
+                    let reached = |name: &&String| patterns.iter().any(|pattern| pattern::matches(pattern, name));
+                    names.iter().filter(reached).cloned().collect()
+                };
+                let mut both = within(theirs, mine);
+                both.extend(within(mine, theirs).into_iter().filter(|name| !theirs.contains(name)));
+                Some(Self::Namespaces(both)).filter(|scope| !scope.namespaces().is_empty())
+            }
+        }
+    }
+
     /// The namespaces; none for the whole cluster.
     #[must_use]
     pub fn namespaces(&self) -> &[String] {

@@ -16,6 +16,8 @@ pub enum Operation {
     AssumeRole { role_arn: String, session_name: String, external_id: Option<String> },
     GetRole { name: String },
     GetUser { name: String },
+    ListRoles { path_prefix: Option<String>, page: Page },
+    ListUsers { path_prefix: Option<String>, page: Page },
     DescribeCluster { name: String },
     UpdateClusterConfig { name: String, config: Map<String, Value>, token: Option<String> },
     DescribeUpdate { name: String, id: String },
@@ -32,6 +34,31 @@ pub enum Operation {
     TagResource { arn: String, tags: BTreeMap<String, String> },
     UntagResource { arn: String, keys: Vec<String> },
     ListTagsForResource { arn: String },
+    CreateSchedule { schedule: NewSchedule },
+    GetSchedule { group: String, name: String },
+    UpdateSchedule { schedule: NewSchedule },
+    DeleteSchedule { group: String, name: String },
+    ListSchedules { group: Option<String>, prefix: Option<String>, page: Page },
+}
+
+/// What a schedule is to be made with, as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are those of the API")]
+pub struct NewSchedule {
+    pub group: String,
+    pub name: String,
+    pub expression: String,
+    pub timezone: Option<String>,
+    pub flexible: Option<String>,
+    pub action_after_completion: Option<String>,
+    pub state: Option<String>,
+    pub target_arn: Option<String>,
+    pub role_arn: Option<String>,
+    pub input: Option<String>,
+    pub maximum_event_age: Option<u32>,
+    pub maximum_retry_attempts: Option<u32>,
+    pub dead_letter_arn: Option<String>,
+    pub token: Option<String>,
 }
 
 /// What an access entry is to be made with.
@@ -105,6 +132,13 @@ impl Operation {
             Self::AssumeRole { .. } => "AssumeRole",
             Self::GetRole { .. } => "GetRole",
             Self::GetUser { .. } => "GetUser",
+            Self::ListRoles { .. } => "ListRoles",
+            Self::ListUsers { .. } => "ListUsers",
+            Self::CreateSchedule { .. } => "CreateSchedule",
+            Self::GetSchedule { .. } => "GetSchedule",
+            Self::UpdateSchedule { .. } => "UpdateSchedule",
+            Self::DeleteSchedule { .. } => "DeleteSchedule",
+            Self::ListSchedules { .. } => "ListSchedules",
             Self::DescribeCluster { .. } => "DescribeCluster",
             Self::UpdateClusterConfig { .. } => "UpdateClusterConfig",
             Self::DescribeUpdate { .. } => "DescribeUpdate",
@@ -129,7 +163,12 @@ impl Operation {
     pub fn service(&self) -> &'static str {
         match self {
             Self::GetCallerIdentity | Self::AssumeRole { .. } => "sts",
-            Self::GetRole { .. } | Self::GetUser { .. } => "iam",
+            Self::GetRole { .. } | Self::GetUser { .. } | Self::ListRoles { .. } | Self::ListUsers { .. } => "iam",
+            Self::CreateSchedule { .. }
+            | Self::GetSchedule { .. }
+            | Self::UpdateSchedule { .. }
+            | Self::DeleteSchedule { .. }
+            | Self::ListSchedules { .. } => "scheduler",
             _ => "eks",
         }
     }
@@ -250,30 +289,51 @@ impl ApiError {
         Self::new(400, "ResourceLimitExceededException", message)
     }
 
+    pub(crate) fn validation_exception(message: impl Into<String>) -> Self {
+        Self::new(400, "ValidationException", message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(409, "ConflictException", message)
+    }
+
+    pub(crate) fn service_quota(message: impl Into<String>) -> Self {
+        Self::new(402, "ServiceQuotaExceededException", message)
+    }
+
     pub(crate) fn no_such_entity(message: impl Into<String>) -> Self {
         Self::new(404, "NoSuchEntity", message)
     }
 
     pub(crate) fn access_denied(service: &str, message: impl Into<String>) -> Self {
-        let code = if service == "eks" { "AccessDeniedException" } else { "AccessDenied" };
+        let code = if speaks_json(service) { "AccessDeniedException" } else { "AccessDenied" };
         Self::new(403, code, message)
     }
 
     /// EKS throttles by a code that no operation's model has (facts §9; amazon-eks-ami issue 999).
     pub(crate) fn throttled(service: &str) -> Self {
-        if service == "eks" {
-            Self::new(429, "TooManyRequestsException", "Too Many Requests")
-        } else {
-            Self::new(400, "Throttling", "Rate exceeded")
+        match service {
+            "eks" => Self::new(429, "TooManyRequestsException", "Too Many Requests"),
+            "scheduler" => Self::new(429, "ThrottlingException", "Rate exceeded"),
+            _ => Self::new(400, "Throttling", "Rate exceeded"),
         }
     }
 
-    pub(crate) fn server(status: u16) -> Self {
-        let code = if status == 503 { "ServiceUnavailableException" } else { "ServerException" };
+    pub(crate) fn server(service: &str, status: u16) -> Self {
+        let code = match (status, service) {
+            (503, _) => "ServiceUnavailableException",
+            (_, "scheduler") => "InternalServerException",
+            _ => "ServerException",
+        };
         Self::new(status, code, "An internal error occurred; try again.")
     }
 
     pub(crate) fn unknown_operation() -> Self {
         Self::new(404, "UnknownOperationException", "The requested operation is not recognized by the service.")
     }
+}
+
+/// Whether a service speaks rest-json, rather than the query protocol.
+pub(crate) fn speaks_json(service: &str) -> bool {
+    matches!(service, "eks" | "scheduler")
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::fault::{self, Fault, Kind};
 use crate::operation::{Answer, ApiError};
 use crate::wire::{self, Incoming};
-use crate::world::{World, after, uuid};
+use crate::world::{Delivery, World, after, uuid};
 
 /// The number in the id of the first request.
 const FIRST_REQUEST: u64 = 0xca11_0000_0000;
@@ -27,7 +27,7 @@ pub struct Reset;
 pub struct Call {
     /// When, in simulated time.
     pub at: Timestamp,
-    /// `eks`, `sts`, `iam`.
+    /// `eks`, `sts`, `iam`, `scheduler`.
     pub service: &'static str,
     /// Its name in the API reference.
     pub operation: &'static str,
@@ -87,6 +87,12 @@ impl Simulation {
         look(&mut self.state().world)
     }
 
+    /// What Scheduler sends by now.
+    #[must_use]
+    pub fn due(&self) -> Vec<Delivery> {
+        self.state().world.due()
+    }
+
     /// What was called so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -128,7 +134,7 @@ impl Simulation {
         let struck = fault::strike(&mut state.faults, state.calls.len(), operation.name());
         let before: Option<Result<Answer, ApiError>> = match struck {
             Some(Kind::Throttled) => Some(Err(ApiError::throttled(service))),
-            Some(Kind::ServerError(status)) => Some(Err(ApiError::server(status))),
+            Some(Kind::ServerError(status)) => Some(Err(ApiError::server(service, status))),
             Some(Kind::Denied) => Some(Err(ApiError::access_denied(
                 service,
                 format!(

@@ -1,6 +1,7 @@
 //! The wire: HTTP requests to operations, answers and errors to HTTP responses. EKS speaks rest-json, STS and IAM the query protocol.
 
 mod eks;
+mod scheduler;
 
 use std::collections::BTreeMap;
 
@@ -8,12 +9,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use percent_encoding::percent_decode_str;
 
-use crate::operation::{Answer, ApiError, Operation, element, escape};
+use crate::operation::{Answer, ApiError, Operation, Page, element, escape, speaks_json};
 
 /// A request, read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incoming {
-    /// `eks`, `sts`, `iam`.
+    /// `eks`, `sts`, `iam`, `scheduler`.
     pub service: &'static str,
     /// The region that it was signed for.
     pub region: String,
@@ -34,14 +35,17 @@ pub fn read(request: &Request<Bytes>) -> Result<Incoming, (&'static str, ApiErro
         "eks" => "eks",
         "sts" => "sts",
         "iam" => "iam",
+        "scheduler" => "scheduler",
         _ => return Err(("eks", ApiError::unknown_operation())),
     };
-    let operation = if service == "eks" {
-        eks::read(request, &query)
-    } else {
-        let mut form = query;
-        form.extend(pairs(std::str::from_utf8(request.body()).unwrap_or_default()));
-        read_query(service, &form)
+    let operation = match service {
+        "eks" => eks::read(request, &query),
+        "scheduler" => scheduler::read(request, &query),
+        _ => {
+            let mut form = query;
+            form.extend(pairs(std::str::from_utf8(request.body()).unwrap_or_default()));
+            read_query(service, &form)
+        }
     };
     Ok(Incoming {
         service,
@@ -82,9 +86,23 @@ fn read_query(service: &str, form: &BTreeMap<String, String>) -> Result<Operatio
             external_id: form.get("ExternalId").cloned(),
         }),
         ("iam", "GetRole") => Ok(Operation::GetRole { name: field("RoleName") }),
+        ("iam", "ListRoles") => {
+            Ok(Operation::ListRoles { path_prefix: form.get("PathPrefix").cloned(), page: page(form)? })
+        }
+        ("iam", "ListUsers") => {
+            Ok(Operation::ListUsers { path_prefix: form.get("PathPrefix").cloned(), page: page(form)? })
+        }
         ("iam", "GetUser") => Ok(Operation::GetUser { name: field("UserName") }),
         _ => Err(ApiError::unknown_operation()),
     }
+}
+
+fn page(form: &BTreeMap<String, String>) -> Result<Page, ApiError> {
+    let max_results = form.get("MaxItems").map(|text| text.parse()).transpose();
+    Ok(Page {
+        max_results: max_results.map_err(|_| ApiError::validation("MaxItems is not a number"))?,
+        next_token: form.get("Marker").cloned(),
+    })
 }
 
 fn decode(text: &str) -> String {
@@ -118,12 +136,13 @@ pub fn write(operation: &Operation, answer: &Answer, request_id: &str) -> Respon
     }
 }
 
-/// The response to a call that was refused. EKS puts the code into a header, and into the body the cluster that it is
+/// The response to a call that was refused. EKS and Scheduler put the code into a header, and into the body the cluster that it is
 /// about; STS and IAM put all of it into the body (facts §1.1; "AWS restJson1 protocol" and "AWS query protocol" of Smithy).
 #[must_use]
 pub fn refuse(service: &str, error: &ApiError, request_id: &str) -> Response<Bytes> {
-    if service == "eks" {
-        let mut body = serde_json::json!({ "message": error.message });
+    if speaks_json(service) {
+        let message = if service == "eks" { "message" } else { "Message" };
+        let mut body = serde_json::json!({ message: error.message });
         if let (Some(cluster), Some(fields)) = (&error.cluster, body.as_object_mut()) {
             fields.insert("clusterName".to_owned(), serde_json::json!(cluster));
         }

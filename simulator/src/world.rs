@@ -3,7 +3,7 @@
 //! Rules cite their source: pages of the EKS User Guide ("UG") and the IAM User Guide, or the issue where somebody met them;
 //! "facts §N" is the section of this project's collection, "EKS access entries: fact sheet", that they were taken from.
 //!
-//! Other services (Scheduler, EventBridge) would be modules beside `sts`, called from [`World::call`].
+//! Other services (EventBridge) would be modules beside `sts`, called from [`World::call`].
 
 mod access_policy;
 mod authorization;
@@ -13,11 +13,12 @@ mod entry;
 mod kubernetes;
 mod page;
 mod principal;
+mod scheduler;
 mod shape;
 mod sts;
 mod update;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,6 +31,7 @@ pub use cluster::{Cluster, Mode, ModeChange};
 pub use entry::{Association, Entry, EntrySnapshot};
 pub use kubernetes::KubernetesAccess;
 pub use principal::Principal;
+pub use scheduler::{Delivery, Schedule};
 
 /// The account that everything is in unless it says otherwise.
 pub const ACCOUNT: &str = "111122223333";
@@ -83,6 +85,9 @@ pub struct World {
     assumable: BTreeMap<String, sts::AssumableRole>,
     principals: BTreeMap<String, Principal>,
     clusters: BTreeMap<(String, String, String), Cluster>,
+    schedule_groups: BTreeSet<String>,
+    schedules: BTreeMap<scheduler::Key, Schedule>,
+    schedule_quota: usize,
     ids: u64,
 }
 
@@ -113,6 +118,9 @@ impl World {
             assumable: BTreeMap::new(),
             principals: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            schedule_groups: BTreeSet::new(),
+            schedules: BTreeMap::new(),
+            schedule_quota: 1_000_000,
             ids: 0,
         }
     }
@@ -225,6 +233,15 @@ impl World {
             }
             Operation::GetRole { name } => self.get_principal(&caller.account, "role", name),
             Operation::GetUser { name } => self.get_principal(&caller.account, "user", name),
+            Operation::ListRoles { path_prefix, page } => {
+                self.list_principals(&caller.account, "role", path_prefix.as_deref(), page)
+            }
+            Operation::ListUsers { path_prefix, page } => {
+                self.list_principals(&caller.account, "user", path_prefix.as_deref(), page)
+            }
+            operation if operation.service() == "scheduler" => {
+                self.call_scheduler(caller, region, operation).map(Answer::Json)
+            }
             Operation::ListAccessPolicies { page } => access_policy::list(cluster::partition_of(region), page),
             operation => {
                 let name = operation.cluster().unwrap_or_default();

@@ -49,7 +49,7 @@ impl Aws {
     /// [`Kind::ClusterNotFound`] if there is none.
     pub async fn cluster(&self, name: &str) -> Result<Cluster, ApiError> {
         let operation = Operation::DescribeCluster;
-        let call = self.eks.describe_cluster().name(name).send();
+        let call = self.clients.eks.describe_cluster().name(name).send();
         let answer = self.answer(operation, call).await.map_err(|error| match error.kind {
             Kind::NotFound => ApiError { kind: Kind::ClusterNotFound, ..error },
             _ => error,
@@ -64,6 +64,7 @@ impl Aws {
     /// [`Kind::InUse`] while another update is in progress; [`Kind::ModeUnsupported`] if the mode is not `CONFIG_MAP` any more.
     pub async fn open_access_entries(&self, cluster: &str) -> Result<Option<String>, ApiError> {
         let call = self
+            .clients
             .eks
             .update_cluster_config()
             .name(cluster)
@@ -83,7 +84,7 @@ impl Aws {
     /// If EKS does not say.
     pub async fn update(&self, cluster: &str, id: &str) -> Result<Update, ApiError> {
         let operation = Operation::DescribeUpdate;
-        let call = self.eks.describe_update().name(cluster).update_id(id).send();
+        let call = self.clients.eks.describe_update().name(cluster).update_id(id).send();
         let update = self
             .answer(operation, call)
             .await?
@@ -105,7 +106,7 @@ impl Aws {
     /// # Errors
     /// [`Kind::ModeWithoutEntries`] if the cluster has none by its mode.
     pub async fn entry_principals(&self, cluster: &str) -> Result<Vec<String>, ApiError> {
-        let mut pages = self.eks.list_access_entries().cluster_name(cluster).into_paginator().send();
+        let mut pages = self.clients.eks.list_access_entries().cluster_name(cluster).into_paginator().send();
         let mut principals = Vec::new();
         while let Some(page) =
             self.answer(Operation::ListAccessEntries, async { pages.next().await.transpose() }).await?
@@ -121,7 +122,8 @@ impl Aws {
     /// If EKS does not say; that there is none, or can be none, is an answer.
     pub async fn entry(&self, cluster: &str, principal: &PrincipalArn) -> Result<EntryState, ApiError> {
         let operation = Operation::DescribeAccessEntry;
-        let call = self.eks.describe_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
+        let call =
+            self.clients.eks.describe_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
         match self.answer(operation, call).await {
             Ok(answer) => answer
                 .access_entry
@@ -142,6 +144,7 @@ impl Aws {
     pub async fn policies(&self, cluster: &str, principal: &PrincipalArn) -> Result<Vec<AccessPolicy>, ApiError> {
         let operation = Operation::ListAssociatedAccessPolicies;
         let mut pages = self
+            .clients
             .eks
             .list_associated_access_policies()
             .cluster_name(cluster)
@@ -180,6 +183,7 @@ impl Aws {
         entry: &NewEntry,
     ) -> Result<(), ApiError> {
         let call = self
+            .clients
             .eks
             .create_access_entry()
             .cluster_name(cluster)
@@ -198,7 +202,8 @@ impl Aws {
     /// # Errors
     /// If EKS does not; that there is none is what was wanted.
     pub async fn delete_entry(&self, cluster: &str, principal: &PrincipalArn) -> Result<(), ApiError> {
-        let call = self.eks.delete_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
+        let call =
+            self.clients.eks.delete_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
         match self.answer(Operation::DeleteAccessEntry, call).await {
             Err(error) if !matches!(error.kind, Kind::EntryNotFound | Kind::NotFound) => Err(error),
             _ => Ok(()),
@@ -217,6 +222,7 @@ impl Aws {
         scope: &AccessScope,
     ) -> Result<(), ApiError> {
         let call = self
+            .clients
             .eks
             .associate_access_policy()
             .cluster_name(cluster)
@@ -225,6 +231,32 @@ impl Aws {
             .access_scope(write_scope(scope))
             .send();
         self.answer(Operation::AssociateAccessPolicy, call).await.map(drop)
+    }
+
+    /// Takes a policy off the principal's access entry.
+    ///
+    /// # Errors
+    /// If EKS does not; that it is not there is what was wanted.
+    pub async fn disassociate_policy(
+        &self,
+        cluster: &str,
+        principal: &PrincipalArn,
+        policy: &str,
+    ) -> Result<(), ApiError> {
+        let call = self
+            .clients
+            .eks
+            .disassociate_access_policy()
+            .cluster_name(cluster)
+            .principal_arn(principal.as_str())
+            .policy_arn(policy)
+            .send();
+        match self.answer(Operation::DisassociateAccessPolicy, call).await {
+            Err(error) if !matches!(error.kind, Kind::EntryNotFound | Kind::PolicyNotFound | Kind::NotFound) => {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Kind {
     PrincipalNotFound,
     /// Something else is not there.
     NotFound,
-    /// 409: the entry exists, or another update of the cluster is in progress; which, the operation tells.
+    /// 409: the entry or the schedule exists, or another update of the cluster is in progress; which, the operation tells.
     InUse,
     /// The authentication mode is `CONFIG_MAP`, which knows no access entries.
     ModeWithoutEntries,
@@ -70,6 +70,16 @@ impl ApiError {
             operation,
             kind: Kind::Unavailable,
             message: format!("the answer cannot be understood: {what}"),
+            request_id: None,
+        }
+    }
+
+    /// A schedule that holds something else than a revoke of this function's.
+    pub(crate) fn unknown_input(why: &str) -> Self {
+        Self {
+            operation: Operation::GetSchedule,
+            kind: Kind::Rejected,
+            message: format!("the schedule's input cannot be understood by this version: {why}"),
             request_id: None,
         }
     }
@@ -158,8 +168,14 @@ const THROTTLED: [&str; 6] = [
     "RequestThrottled",
     "SlowDown",
 ];
-const UNAVAILABLE: [&str; 5] =
-    ["ServerException", "ServiceUnavailableException", "ServiceUnavailable", "InternalFailure", "InternalServerError"];
+const UNAVAILABLE: [&str; 6] = [
+    "ServerException",
+    "ServiceUnavailableException",
+    "ServiceUnavailable",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServerException",
+];
 
 fn kind(code: Option<&str>, message: &str, status: u16) -> Kind {
     let says = |words: &str| message.contains(words);
@@ -173,7 +189,7 @@ fn kind(code: Option<&str>, message: &str, status: u16) -> Kind {
         Some("ResourceNotFoundException") if says("principalArn") => Kind::EntryNotFound,
         Some("ResourceNotFoundException") => Kind::NotFound,
         Some("NoSuchEntity" | "NoSuchEntityException") => Kind::PrincipalNotFound,
-        Some("ResourceInUseException") => Kind::InUse,
+        Some("ResourceInUseException" | "ConflictException") => Kind::InUse,
         Some("InvalidRequestException" | "InvalidParameterException") if says("authentication mode must be set") => {
             Kind::ModeWithoutEntries
         }

@@ -8,8 +8,11 @@ mod error;
 mod http;
 mod iam;
 mod operation;
+mod scheduler;
 mod sts;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -39,11 +42,17 @@ const ATTEMPTS: u32 = 4;
 /// IAM only adds to what is known, and cannot be reached at all from some VPCs: it gets little time.
 const IAM_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What is the same for every request: configuration, credentials, connections.
+/// What serves every request: configuration, credentials, connections, and a client for each region, once it was asked for.
 #[derive(Debug, Clone)]
-pub struct Connection {
+pub struct Connection(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     config: SdkConfig,
     endpoints: Endpoints,
+    home: Region,
+    regional: Mutex<BTreeMap<String, Clients>>,
+    scheduler: OnceLock<aws_sdk_scheduler::Client>,
 }
 
 /// Where a service is said to answer, other than where AWS has it: emulators, VPC endpoints without private DNS.
@@ -51,6 +60,7 @@ pub struct Connection {
 struct Endpoints {
     eks: Option<String>,
     iam: Option<String>,
+    scheduler: Option<String>,
     sts: Option<String>,
 }
 
@@ -65,50 +75,54 @@ impl Connection {
         let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
         let on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
         let endpoint = |name: &str| set(name).or_else(|| set("AWS_ENDPOINT_URL"));
-        let connection = Self::over(http::client(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?);
-        let mut config = connection.config.into_builder();
+        let http_client = http::client(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?;
+        let mut config = configuration(http_client, EnvironmentVariableCredentialsProvider::new()).into_builder();
         config.set_use_fips(on("AWS_USE_FIPS_ENDPOINT"));
         config.set_use_dual_stack(on("AWS_USE_DUALSTACK_ENDPOINT"));
-        Ok(Self {
-            config: config.build(),
-            endpoints: Endpoints {
-                eks: endpoint("AWS_ENDPOINT_URL_EKS"),
-                iam: endpoint("AWS_ENDPOINT_URL_IAM"),
-                sts: endpoint("AWS_ENDPOINT_URL_STS"),
-            },
-        })
+        let endpoints = Endpoints {
+            eks: endpoint("AWS_ENDPOINT_URL_EKS"),
+            iam: endpoint("AWS_ENDPOINT_URL_IAM"),
+            scheduler: endpoint("AWS_ENDPOINT_URL_SCHEDULER"),
+            sts: endpoint("AWS_ENDPOINT_URL_STS"),
+        };
+        Ok(Self::new(home, config.build(), endpoints))
     }
 
-    /// The same over another HTTP client: what tests put a simulated AWS behind.
-    pub fn over(http_client: impl aws_sdk_eks::config::HttpClient + 'static) -> Self {
-        let http_client: SharedHttpClient = http_client.into_shared();
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
-            .http_client(http_client)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_timeout(OPERATION_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
-            .build();
-        Self { config, endpoints: Endpoints::default() }
+    /// The same over another HTTP client and with other credentials: what tests put a simulated AWS behind.
+    pub fn over(
+        home: &Region,
+        http_client: impl aws_sdk_eks::config::HttpClient + 'static,
+        credentials: impl ProvideCredentials + 'static,
+    ) -> Self {
+        Self::new(home, configuration(http_client, credentials), Endpoints::default())
     }
 
-    /// The same with other credentials.
-    #[must_use]
-    pub fn with_credentials(self, credentials: impl ProvideCredentials + 'static) -> Self {
-        let credentials = SharedCredentialsProvider::new(credentials);
-        Self { config: self.config.into_builder().credentials_provider(credentials).build(), ..self }
+    fn new(home: &Region, config: SdkConfig, endpoints: Endpoints) -> Self {
+        Self(Arc::new(Shared {
+            config,
+            endpoints,
+            home: home.clone(),
+            regional: Mutex::default(),
+            scheduler: OnceLock::new(),
+        }))
     }
 
     /// AWS in one region, until a deadline.
     #[must_use]
     pub fn aws(&self, region: &Region, deadline: Deadline) -> Aws {
-        let region = aws_config::Region::new(region.as_str().to_owned());
-        let config = self.config.to_builder().region(region).build();
+        let mut regional = self.0.regional.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = regional.entry(region.as_str().to_owned()).or_insert_with(|| self.0.clients(region)).clone();
+        Aws { clients, connection: self.clone(), deadline }
+    }
+}
+
+impl Shared {
+    fn config(&self, region: &Region) -> SdkConfig {
+        self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
+    }
+
+    fn clients(&self, region: &Region) -> Clients {
+        let config = self.config(region);
         let iam_timeouts =
             TimeoutConfig::builder().operation_timeout(IAM_TIMEOUT).operation_attempt_timeout(IAM_TIMEOUT).build();
         let mut eks = aws_sdk_eks::config::Builder::from(&config);
@@ -117,35 +131,65 @@ impl Connection {
         iam.set_endpoint_url(self.endpoints.iam.clone());
         let mut sts = aws_sdk_sts::config::Builder::from(&config);
         sts.set_endpoint_url(self.endpoints.sts.clone());
-        Aws {
+        Clients {
             eks: aws_sdk_eks::Client::from_conf(eks.build()),
             iam: aws_sdk_iam::Client::from_conf(iam.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
-            deadline,
         }
     }
+
+    /// The schedules of this function are in its own region, wherever the cluster is. Most requests need none.
+    fn scheduler(&self) -> &aws_sdk_scheduler::Client {
+        self.scheduler.get_or_init(|| {
+            let mut scheduler = aws_sdk_scheduler::config::Builder::from(&self.config(&self.home));
+            scheduler.set_endpoint_url(self.endpoints.scheduler.clone());
+            aws_sdk_scheduler::Client::from_conf(scheduler.build())
+        })
+    }
+}
+
+fn configuration(
+    http_client: impl aws_sdk_eks::config::HttpClient + 'static,
+    credentials: impl ProvideCredentials + 'static,
+) -> SdkConfig {
+    let http_client: SharedHttpClient = http_client.into_shared();
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http_client)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_timeout(OPERATION_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        )
+        .build()
+}
+
+/// The clients of one region.
+#[derive(Debug, Clone)]
+struct Clients {
+    eks: aws_sdk_eks::Client,
+    iam: aws_sdk_iam::Client,
+    sts: aws_sdk_sts::Client,
 }
 
 /// AWS during one request.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    eks: aws_sdk_eks::Client,
-    iam: aws_sdk_iam::Client,
-    sts: aws_sdk_sts::Client,
+    clients: Clients,
+    connection: Connection,
     /// When everything has to be over.
     pub deadline: Deadline,
 }
 
 impl Aws {
-    /// AWS behind clients that somebody else has made.
+    /// The same with another client for EKS: one that a test has made.
     #[must_use]
-    pub fn new(
-        eks: aws_sdk_eks::Client,
-        iam: aws_sdk_iam::Client,
-        sts: aws_sdk_sts::Client,
-        deadline: Deadline,
-    ) -> Self {
-        Self { eks, iam, sts, deadline }
+    pub fn with_eks(mut self, eks: aws_sdk_eks::Client) -> Self {
+        self.clients.eks = eks;
+        self
     }
 
     /// Waits for the answer to a call, within the deadline, and says what went wrong in our own words. The call is

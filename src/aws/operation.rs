@@ -4,11 +4,16 @@ use std::fmt;
 
 /// An API operation. `Debug` prints its name as the API reference has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the API reference of EKS, IAM and STS documents each under its name")]
+#[expect(
+    missing_docs,
+    reason = "the API reference of EKS, IAM, STS and EventBridge Scheduler documents each under its name"
+)]
 pub enum Operation {
     GetCallerIdentity,
     GetRole,
     GetUser,
+    ListRoles,
+    ListUsers,
     DescribeCluster,
     UpdateClusterConfig,
     DescribeUpdate,
@@ -18,6 +23,12 @@ pub enum Operation {
     DeleteAccessEntry,
     ListAssociatedAccessPolicies,
     AssociateAccessPolicy,
+    DisassociateAccessPolicy,
+    CreateSchedule,
+    GetSchedule,
+    UpdateSchedule,
+    DeleteSchedule,
+    ListSchedules,
 }
 
 impl Operation {
@@ -26,7 +37,8 @@ impl Operation {
     pub fn iam_action(self) -> String {
         let service = match self {
             Self::GetCallerIdentity => "sts",
-            Self::GetRole | Self::GetUser => "iam",
+            Self::GetRole | Self::GetUser | Self::ListRoles | Self::ListUsers => "iam",
+            schedules if schedules.schedules() => "scheduler",
             _ => "eks",
         };
         format!("{service}:{self}")
@@ -37,7 +49,27 @@ impl Operation {
     pub fn changes(self) -> bool {
         matches!(
             self,
-            Self::UpdateClusterConfig | Self::CreateAccessEntry | Self::DeleteAccessEntry | Self::AssociateAccessPolicy
+            Self::UpdateClusterConfig
+                | Self::CreateAccessEntry
+                | Self::DeleteAccessEntry
+                | Self::AssociateAccessPolicy
+                | Self::DisassociateAccessPolicy
+                | Self::CreateSchedule
+                | Self::UpdateSchedule
+                | Self::DeleteSchedule
+        )
+    }
+
+    /// Whether it is about the schedules that revokes wait in.
+    #[must_use]
+    pub fn schedules(self) -> bool {
+        matches!(
+            self,
+            Self::CreateSchedule
+                | Self::GetSchedule
+                | Self::UpdateSchedule
+                | Self::DeleteSchedule
+                | Self::ListSchedules
         )
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_eks::types;
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use eks_break_glass::arn::PrincipalArn;
-use eks_break_glass::aws::{Aws, Kind, NewEntry};
+use eks_break_glass::aws::{Aws, Connection, Kind, NewEntry};
 use eks_break_glass::clock::Deadline;
 use eks_break_glass::error::{ErrorName, Failure};
 use eks_break_glass::observation::{AuthenticationMode, ClusterKind, EntryState};
@@ -28,14 +28,10 @@ fn aws(rules: &[&Rule]) -> Aws {
         .http_client(create_mock_http_client())
         .interceptor(mocks)
         .build();
-    let iam = aws_sdk_iam::Config::builder().behavior_version(BehaviorVersion::v2026_01_12()).build();
-    let sts = aws_sdk_sts::Config::builder().behavior_version(BehaviorVersion::v2026_01_12()).build();
-    Aws::new(
-        Client::from_conf(eks),
-        aws_sdk_iam::Client::from_conf(iam),
-        aws_sdk_sts::Client::from_conf(sts),
-        Deadline::after(Duration::from_mins(10)),
-    )
+    let home = eks_break_glass::arn::Region::parse("eu-west-1").unwrap();
+    Connection::over(&home, create_mock_http_client(), credentials)
+        .aws(&home, Deadline::after(Duration::from_mins(10)))
+        .with_eks(Client::from_conf(eks))
 }
 
 fn principal() -> PrincipalArn {

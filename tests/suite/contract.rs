@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use simulator::world::{Cluster, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::Scene;
+use crate::scene::{GROUP, Scene};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -72,7 +72,8 @@ async fn every_event_does_what_it_is_documented_for() {
         ] {
             world = world.with_principal(Principal::new(&format!("arn:aws:iam::111122223333:{principal}")));
         }
-        let scene = Scene::new(Simulation::new(world))
+        let scene = Scene::new(Simulation::new(world.with_schedule_group(GROUP)))
+            .with_schedules()
             .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSAdminPolicy");
         let status =
             scene.send(&event).await.unwrap_or_else(|failed| panic!("{}: {failed:?}", path.display()))["status"]
@@ -80,6 +81,8 @@ async fn every_event_does_what_it_is_documented_for() {
         let expected = match path.file_stem().unwrap().to_str().unwrap() {
             "grant-dry-run" => "PLANNED",
             "grant-without-waiting" => "IN_PROGRESS",
+            "inspect" | "inspect-principal" => "INSPECTED",
+            "revoke" | "revoke-undo" => "NOTHING_TO_REVOKE",
             _ => "GRANTED",
         };
         assert_eq!(status, expected, "{}", path.display());
@@ -103,23 +106,34 @@ fn the_readme_names_exactly_the_errors_of_the_code_and_whether_to_retry() {
     assert_eq!(documented, of_the_code);
 }
 
+/// Words in capitals that stand first in a call: the codes of warnings and findings.
+fn codes(source: &str, calls: &[&str]) -> BTreeSet<String> {
+    let after_a_call = calls.iter().flat_map(|call| source.split(call).skip(1));
+    let quoted = after_a_call.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    quoted.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).map(str::to_owned).collect()
+}
+
+/// The first column of the table under a heading.
+fn table(document: &str, heading: &str) -> BTreeSet<String> {
+    let (_, section) = document.split_once(heading).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned())).collect()
+}
+
 #[test]
-fn every_warning_of_the_code_is_documented() {
-    let documented = read("docs/events.md");
-    for path in ["src/grant.rs", "src/apply.rs"] {
-        let source = read(path);
-        let mut codes: Vec<_> = source
-            .split('"')
-            .filter(|text| {
-                text.len() > 8 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_') && text.contains('_')
-            })
-            .collect();
-        codes.retain(|code| !["CONFIG_MAP", "API_AND_CONFIG_MAP", "NOT_PERFORMED"].contains(code));
-        assert!(!codes.is_empty());
-        for code in codes {
-            assert!(documented.contains(&format!("| `{code}` |")), "{code} of {path} is not documented");
-        }
+fn the_documented_warnings_are_those_of_the_code() {
+    let mut of_the_code = BTreeSet::new();
+    for path in ["grant", "revoke", "inspect", "apply"] {
+        of_the_code.extend(codes(&read(&format!("src/{path}.rs")), &["journal.warn("]));
     }
+    of_the_code.extend(codes(&read("src/plan/revoke.rs"), &["warnings.push(("]));
+    assert_eq!(table(&read("docs/events.md"), "## Warnings"), of_the_code);
+}
+
+#[test]
+fn the_documented_findings_are_those_of_the_code() {
+    let of_the_code = codes(&read("src/findings.rs"), &["self.add("]);
+    assert_eq!(table(&read("docs/events.md"), "## Findings"), of_the_code);
 }
 
 #[test]
@@ -159,6 +173,8 @@ fn what_decides_does_nothing() {
     for path in [
         "arn",
         "error",
+        "expiry",
+        "findings",
         "guard",
         "json",
         "kubeconfig",
@@ -166,7 +182,9 @@ fn what_decides_does_nothing() {
         "outcome",
         "ownership",
         "pattern",
-        "plan",
+        "plan/grant",
+        "plan/mod",
+        "plan/revoke",
         "request",
         "scope",
         "settings",

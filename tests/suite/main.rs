@@ -5,6 +5,8 @@
 //! | `request`, `principals`, `settings`, `guardrails`, `planner` | what is decided, without any I/O |
 //! | `adapter` | what the SDK sends, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
+//! | `expiry` | access that ends: schedules, extensions, revokes |
+//! | `inspection` | what an inspection finds, in every kind of trouble |
 //! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
 //! | `contract` | documents, events, template and code agree |
 //! | `runtime` | the real binary behind a Lambda Runtime API |
@@ -19,7 +21,9 @@
 
 mod adapter;
 mod contract;
+mod expiry;
 mod guardrails;
+mod inspection;
 mod interruption;
 mod planner;
 mod principals;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use eks_break_glass::arn::{Partition, PolicyArn, PrincipalArn};
 use eks_break_glass::error::ErrorName;
+use eks_break_glass::expiry::{Expiry, PendingRevoke, Slot};
 use eks_break_glass::observation::{
     AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster, ClusterKind, EntryState, IamPrincipal, Observation,
 };
 use eks_break_glass::plan::{self, Goal, Step};
+use eks_break_glass::request::Restore;
 use eks_break_glass::scope::AccessScope;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -23,6 +25,18 @@ fn goal(scope: AccessScope) -> Goal {
         deleted: None,
         may_change_mode: true,
         tags: BTreeMap::new(),
+        expires_at: None,
+        scheduled: false,
+    }
+}
+
+fn slot() -> Slot {
+    Slot {
+        name: "prod".to_owned(),
+        group: "grants".to_owned(),
+        role_arn: "arn:aws:iam::111122223333:role/schedules".to_owned(),
+        dead_letter_arn: None,
+        function_arn: "arn:aws:lambda:eu-west-1:111122223333:function:f".to_owned(),
     }
 }
 
@@ -49,6 +63,7 @@ fn world(mode: AuthenticationMode, entry: EntryState) -> Observation {
         principal: PrincipalArn::parse("arn:aws:iam::111122223333:role/admin").unwrap(),
         iam: IamPrincipal::Exists { created_at: EARLY },
         entry,
+        expiry: Expiry::Absent(slot()),
     }
 }
 
@@ -231,7 +246,7 @@ fn after(step: &Step, seen: &mut Observation) {
             seen.cluster.authentication_mode = AuthenticationMode::ApiAndConfigMap;
             seen.entry = EntryState::Absent;
         }
-        Step::DeleteEntry(_) => seen.entry = EntryState::Absent,
+        Step::DeleteEntry(_) | Step::RemoveEntry => seen.entry = EntryState::Absent,
         Step::CreateEntry(made) => {
             assert!(seen.entry.present().is_none(), "an entry is made only where there is none");
             seen.entry = EntryState::Present(AccessEntry {
@@ -249,6 +264,101 @@ fn after(step: &Step, seen: &mut Observation) {
                 associated_at: None,
             });
         }
+        Step::DisassociatePolicy { policy } => {
+            let EntryState::Present(entry) = &mut seen.entry else { panic!("there is no entry") };
+            entry.access_policies.retain(|held| held.policy_arn != *policy);
+        }
+        Step::ScheduleRevoke { slot, revoke, moves } => {
+            assert_eq!(*moves, seen.expiry.pending().is_some());
+            seen.expiry = Expiry::Pending(slot.clone(), revoke.clone());
+        }
+        Step::CancelRevoke(slot) => seen.expiry = Expiry::Absent(slot.clone()),
+    }
+}
+
+/// What there is to compare before and after: groups, tags, and scopes by policy; none where there is no entry.
+fn held(state: &EntryState) -> Option<(Vec<String>, BTreeMap<String, AccessScope>)> {
+    let entry = state.present()?;
+    let policies = entry.access_policies.iter().map(|held| (held.policy_arn.clone(), held.access_scope.clone()));
+    Some((entry.kubernetes_groups.clone(), policies.collect()))
+}
+
+#[test]
+fn the_end_is_scheduled_after_a_change_of_mode_and_before_anything_is_given() {
+    let seen = world(AuthenticationMode::ConfigMap, EntryState::Unreadable);
+    assert_eq!(
+        operations(&Goal { expires_at: Some(LATE), ..goal(AccessScope::Cluster) }, &seen),
+        [
+            "UpdateClusterConfig",
+            "AwaitAuthenticationMode",
+            "CreateSchedule",
+            "CreateAccessEntry",
+            "AssociateAccessPolicy"
+        ]
+    );
+}
+
+#[test]
+fn without_a_place_for_schedules_nothing_is_planned_at_all() {
+    let mut seen = world(AuthenticationMode::ConfigMap, EntryState::Unreadable);
+    seen.expiry = Expiry::Unavailable("`SCHEDULE_GROUP` is absent".to_owned());
+    let failure = plan::grant(&Goal { expires_at: Some(LATE), ..goal(AccessScope::Cluster) }, &seen).unwrap_err();
+    assert_eq!(failure.name, ErrorName::ExpiryUnavailable);
+    assert!(failure.what.contains("SCHEDULE_GROUP"));
+}
+
+#[test]
+fn an_extension_moves_the_one_schedule_and_keeps_what_the_first_grant_has_to_put_back() {
+    let first = PendingRevoke { restore: Restore::entry_existed(Some(namespaces(&["a"]))), expires_at: EARLY };
+    let held = entry(&[("AmazonEKSClusterAdminPolicy", AccessScope::Cluster)]);
+    let mut seen = world(AuthenticationMode::Api, EntryState::Present(held));
+    seen.expiry = Expiry::Pending(slot(), first.clone());
+    let longer = Goal { expires_at: Some(LATE), ..goal(AccessScope::Cluster) };
+    let moved = PendingRevoke { expires_at: LATE, ..first };
+    assert_eq!(
+        plan::grant(&longer, &seen).unwrap().steps,
+        [Step::ScheduleRevoke { slot: slot(), revoke: moved, moves: true }]
+    );
+    assert_eq!(plan::grant(&goal(AccessScope::Cluster), &seen).unwrap().steps, [], "without a duration its end stays");
+}
+
+#[test]
+fn a_revoke_never_gives_anything() {
+    for (held, before) in [
+        (namespaces(&["a"]), AccessScope::Cluster),
+        (namespaces(&["a"]), namespaces(&["a", "b"])),
+        (namespaces(&["a"]), namespaces(&["*"])),
+    ] {
+        let state = EntryState::Present(entry(&[("AmazonEKSClusterAdminPolicy", held)]));
+        let seen = world(AuthenticationMode::Api, state);
+        let restore = Restore::entry_existed(Some(before));
+        let policy = PolicyArn::named("AmazonEKSClusterAdminPolicy", Partition::Aws);
+        assert_eq!(plan::revoke(&policy, Some(&restore), &seen).unwrap().steps, []);
+    }
+}
+
+#[test]
+fn an_entry_that_others_use_by_now_is_kept() {
+    let policy = PolicyArn::named("AmazonEKSClusterAdminPolicy", Partition::Aws);
+    let bare = AccessEntry { kubernetes_groups: Vec::new(), tags: BTreeMap::new(), ..entry(&[]) };
+    let admin = |entry: AccessEntry| {
+        let ours = self::entry(&[("AmazonEKSClusterAdminPolicy", AccessScope::Cluster)]).access_policies;
+        let policies = entry.access_policies.into_iter().chain(ours).collect();
+        world(AuthenticationMode::Api, EntryState::Present(AccessEntry { access_policies: policies, ..entry }))
+    };
+    let plan = |seen: &Observation| plan::revoke(&policy, Some(&Restore::entry_created()), seen).unwrap();
+    assert_eq!(plan(&admin(bare.clone())).steps, [Step::RemoveEntry]);
+    for others in [
+        AccessEntry { kubernetes_groups: vec!["ops".to_owned()], ..bare.clone() },
+        AccessEntry { tags: BTreeMap::from([("terraform".to_owned(), "yes".to_owned())]), ..bare.clone() },
+        AccessEntry {
+            access_policies: entry(&[("AmazonEKSViewPolicy", AccessScope::Cluster)]).access_policies,
+            ..bare
+        },
+    ] {
+        let plan = plan(&admin(others));
+        assert_eq!(plan.steps, [Step::DisassociatePolicy { policy: policy.as_str().to_owned() }]);
+        assert_eq!(plan.warnings[0].0, "ENTRY_KEPT");
     }
 }
 
@@ -276,6 +386,33 @@ proptest! {
         if let Some(entry) = before.present() {
             prop_assert_eq!(&held.kubernetes_groups, &entry.kubernetes_groups);
         }
+    }
+
+    #[test]
+    fn what_a_grant_gave_its_revoke_takes_back_and_leaves_what_was_there(seen in any_world(), scope in any_scope()) {
+        let goal = Goal { expires_at: Some(LATE), ..goal(scope) };
+        let mut now = seen.clone();
+        for step in plan::grant(&goal, &now).unwrap().steps {
+            after(&step, &mut now);
+        }
+        prop_assert_eq!(plan::grant(&goal, &now).unwrap().steps, []);
+        if let Some(pending) = now.expiry.pending().cloned() {
+            for step in plan::revoke(&goal.policy, Some(&pending.restore), &now).unwrap().steps {
+                after(&step, &mut now);
+            }
+            prop_assert_eq!(plan::revoke(&goal.policy, Some(&pending.restore), &now).unwrap().steps, []);
+            prop_assert!(now.expiry.pending().is_none());
+        }
+        prop_assert_eq!(held(&now.entry), held(&seen.entry));
+    }
+
+    #[test]
+    fn an_intersection_is_within_both(a in any_scope(), b in any_scope()) {
+        if let Some(both) = a.intersection(&b) {
+            prop_assert!(a.covers(&both) && b.covers(&both));
+        }
+        prop_assert_eq!(a.intersection(&a), Some(a.clone()));
+        prop_assert_eq!(a.union(&b).intersection(&a), Some(a));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Principals: who can be let in, and who is refused with which reason.
 
-use eks_break_glass::arn::{Principal, PrincipalArn, PrincipalKind};
+use eks_break_glass::arn::{Principal, PrincipalArn, PrincipalKind, permission_set};
 use proptest::prelude::*;
 
 #[test]
@@ -24,7 +24,15 @@ fn a_session_is_known_by_its_role() {
     let session = "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0f1e2d3c4b5a6978/jane.doe@example.com";
     let Principal::Session(session) = Principal::parse(session).unwrap() else { panic!("not a session") };
     assert_eq!(session.role_name, "AWSReservedSSO_Admin_0f1e2d3c4b5a6978");
-    assert!(session.is_sso());
+    assert_eq!(permission_set(&session.role_name), Some("Admin"));
+}
+
+#[test]
+fn a_permission_set_is_known_by_its_roles_name() {
+    assert_eq!(permission_set("AWSReservedSSO_Platform_Admin_0f1e2d3c4b5a6978"), Some("Platform_Admin"));
+    for other in ["AWSReservedSSO_Admin", "AWSReservedSSO_Admin_0f1e2d3c4b5a697", "Admin_0f1e2d3c4b5a6978"] {
+        assert_eq!(permission_set(other), None);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use eks_break_glass::aws::Connection;
-use eks_break_glass::clock;
+use eks_break_glass::clock::Clock;
 use eks_break_glass::handler::{Failed, Function};
 use eks_break_glass::log::Sink;
 use eks_break_glass::settings::Settings;
@@ -22,6 +22,11 @@ use simulator::Simulation;
 
 /// How long a Lambda function may run.
 const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// The function's own ARN.
+pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:eks-break-glass";
+/// Its schedule group.
+pub(crate) const GROUP: &str = "eks-break-glass";
 
 /// A simulated AWS and the function in it.
 pub(crate) struct Scene {
@@ -43,6 +48,24 @@ impl Scene {
         self
     }
 
+    /// The same, able to schedule revokes.
+    pub(crate) fn with_schedules(self) -> Self {
+        self.with("SCHEDULE_GROUP", GROUP)
+            .with("SCHEDULE_ROLE_ARN", "arn:aws:iam::111122223333:role/eks-break-glass-schedules")
+            .with("SCHEDULE_DLQ_ARN", "arn:aws:sqs:eu-west-1:111122223333:eks-break-glass-undelivered")
+    }
+
+    /// Lets time go by, and sends what Scheduler has to send by then: what the function answered to each.
+    pub(crate) async fn after(&self, time: Duration) -> Vec<Result<Value, Failed>> {
+        tokio::time::advance(time).await;
+        let mut answers = Vec::new();
+        for delivery in self.aws.due() {
+            assert_eq!(delivery.target, FUNCTION, "without the alias that it was called by");
+            answers.push(self.send(&serde_json::from_str(&delivery.input).unwrap()).await);
+        }
+        answers
+    }
+
     /// Sends an event and waits for the answer, for as long as Lambda lets a function run.
     pub(crate) async fn send(&self, event: &Value) -> Result<Value, Failed> {
         self.send_for(event, LAMBDA_TIMEOUT).await
@@ -53,20 +76,23 @@ impl Scene {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
             let credentials =
                 Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
-            let connection = Connection::over(self.http_client()).with_credentials(credentials);
+            let connection = Connection::over(&settings.region, self.http_client(), credentials);
             (settings, connection)
         });
-        let log = Arc::clone(&self.log);
+        let (log, aws) = (Arc::clone(&self.log), self.aws.clone());
+        let clock = Clock::new(move || aws.world(|world| world.now()));
         let function = Function::new(
             settings,
             Sink::new(move |line| {
                 let line = serde_json::from_str(line).expect("every line of the log is one JSON object");
                 log.lock().unwrap().push(line);
             }),
+            clock.clone(),
         );
         let mut context = Context::default();
         "8f507cfc-xmpl-4697-b07a-ac58fc914c95".clone_into(&mut context.request_id);
-        let end = clock::now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
+        format!("{FUNCTION}:live").clone_into(&mut context.invoked_function_arn);
+        let end = clock.now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
         context.deadline = u64::try_from(end).unwrap();
         let payload = RawValue::from_string(event.to_string()).unwrap();
         function.handle(LambdaEvent::new(payload, context)).await

@@ -1,6 +1,7 @@
 """The template agrees with the code: settings, permissions, and the fences of the role."""
 
 import fnmatch
+import json
 import pathlib
 import re
 
@@ -12,6 +13,9 @@ ACCOUNT, REGION = "111122223333", "eu-west-1"
 CLUSTER = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/"
 ENTRY = f"arn:aws:eks:{REGION}:{ACCOUNT}:access-entry/"
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
+SCHEDULE = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/"
+SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/schedule-role"
+QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:eks-break-glass-undelivered"
 SSO = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_BreakGlass_0f1e2d3c4b5a6978"
 
 
@@ -36,6 +40,7 @@ TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
 
 def parameters(**given):
     values = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": REGION}
+    values |= {"ScheduleGroup": "eks-break-glass", "ScheduleRole.Arn": SCHEDULE_ROLE, "UndeliveredRevokes.Arn": QUEUE}
     for name, parameter in TEMPLATE["Parameters"].items():
         value = given.get(name, parameter["Default"])
         values[name] = value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
@@ -60,7 +65,7 @@ def resolve(value, values):
             case "Fn::Split":
                 return resolve(argument[1], values).split(argument[0])
             case "Fn::GetAtt":
-                return argument
+                return values.get(argument, argument)
             case "Fn::Equals":
                 left, right = resolve(argument, values)
                 return left == right
@@ -112,8 +117,8 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
     code = (ROOT / "src/settings.rs").read_text()
     for name, value in variables.items():
         assert f'"{name}"' in code, f"{name} is not read"
-        [parameter] = re.findall(r"'Ref': '(\w+)'", str(value))
-        assert parameter in TEMPLATE["Parameters"]
+        [source] = re.findall(r"'(?:Ref|Fn::GetAtt)': '(\w+)[.\w]*'", str(value))
+        assert source in TEMPLATE["Parameters"] or source in TEMPLATE["Resources"]
 
 
 def test_defaults_are_those_of_the_documentation():
@@ -125,17 +130,25 @@ def test_defaults_are_those_of_the_documentation():
     assert resolved["ALLOW_AUTHENTICATION_MODE_CHANGE"] == "true"
     assert resolved["REQUIRE_REASON"] == "false"
     assert resolved["LOG_LEVEL"] == "INFO"
+    assert resolved["SCHEDULE_GROUP"] == "eks-break-glass"
     set_by_default = {name for name, value in resolved.items() if value}
-    assert len(set_by_default) == 6, "everything else is off"
+    assert len(set_by_default) == 9, "everything else is off"
 
 
 def test_the_role_has_exactly_the_actions_that_the_adapter_calls():
     code = (ROOT / "src/aws/operation.rs").read_text()
     operations = re.search(r"pub enum Operation \{(.*?)\}", code, re.S)[1]
     names = set(re.findall(r"(\w+),", operations)) - {"GetCallerIdentity"}
-    called = {("iam:" if name in ("GetRole", "GetUser") else "eks:") + name for name in names} | {"eks:TagResource"}
+    called = {f"{service_of(name)}:{name}" for name in names}
+    beside = {"eks:TagResource", "iam:PassRole", "sqs:SendMessage"}
     granted = {action for statement in statements() for action in listed(statement["Action"])}
-    assert {action for action in granted if not action.startswith("logs:")} == called
+    assert {action for action in granted if not action.startswith("logs:")} == called | beside
+
+
+def service_of(operation):
+    if operation.endswith(("Role", "Roles", "User", "Users")):
+        return "iam"
+    return "scheduler" if "Schedule" in operation else "eks"
 
 
 FENCED = {
@@ -143,6 +156,9 @@ FENCED = {
     "AllowedPrincipals": f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_BreakGlass_*",
 }
 OTHER = f"arn:aws:iam::{ACCOUNT}:role/admin"
+
+
+OURS = {"aws:ResourceTag/eks-break-glass:made-by": "eks-break-glass 0.1.0"}
 
 
 def create(principal=SSO, kind="STANDARD"):
@@ -181,6 +197,27 @@ def associate(policy="AmazonEKSClusterAdminPolicy", principal=SSO):
         (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSAutoNodePolicy")),
         (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER)),
         (False, "eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate()),
+        (True, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(OTHER) | OURS),
+        (False, "eks:DeleteAccessEntry", ENTRY + "prod/role/x/y/z", create(OTHER) | OURS),
+        (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(kind="EC2_LINUX") | OURS),
+        (True, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate()),
+        (True, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER)),
+        (False, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSAutoNodePolicy")),
+        (False, "eks:DisassociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate()),
+        (True, "scheduler:CreateSchedule", SCHEDULE + "eks-break-glass/prod-1", {}),
+        (True, "scheduler:DeleteSchedule", SCHEDULE + "eks-break-glass/prod-1", {}),
+        (False, "scheduler:CreateSchedule", SCHEDULE + "default/prod-1", {}),
+        (False, "scheduler:UpdateSchedule", SCHEDULE + "eks-break-glass-2/prod-1", {}),
+        (False, "scheduler:DeleteScheduleGroup", SCHEDULE.replace("schedule/", "schedule-group/") + "eks-break-glass", {}),
+        (True, "scheduler:ListSchedules", "*", {}),
+        (True, "iam:PassRole", SCHEDULE_ROLE, {"iam:PassedToService": "scheduler.amazonaws.com"}),
+        (False, "iam:PassRole", SCHEDULE_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
+        (False, "iam:PassRole", SCHEDULE_ROLE, {}),
+        (False, "iam:PassRole", OTHER, {"iam:PassedToService": "scheduler.amazonaws.com"}),
+        (True, "sqs:SendMessage", QUEUE, {}),
+        (False, "sqs:SendMessage", QUEUE + "-2", {}),
+        (True, "iam:ListRoles", f"arn:aws:iam::{ACCOUNT}:role/", {}),
+        (True, "iam:ListUsers", f"arn:aws:iam::{ACCOUNT}:user/", {}),
         (True, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", {}),
         (False, "eks:TagResource", CLUSTER + "dev-1", {}),
         (False, "eks:UpdateAccessEntry", ENTRY + "dev-1/role/x/y/z", create()),
@@ -206,6 +243,40 @@ def test_only_policies_that_are_listed_can_be_associated():
     assert not allowed("eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate(), AllowedPolicies="AmazonEKSViewPolicy")
 
 
-def test_the_outputs_are_commands_whose_events_parse():
-    for name in ("PlanCommand", "GrantCommand", "SamGrantCommand"):
-        assert '{"clusterName":"CLUSTER","principalArn":"PRINCIPAL_ARN"' in TEMPLATE["Outputs"][name]["Value"]["Fn::Sub"]
+def test_the_outputs_are_commands_with_events_of_known_fields():
+    request = (ROOT / "src/request.rs").read_text()
+    commands = {name: output["Value"]["Fn::Sub"] for name, output in TEMPLATE["Outputs"].items() if name.endswith("Command")}
+    assert set(commands) == {
+        "PlanCommand", "GrantCommand", "GrantForAnHourCommand", "RevokeCommand", "InspectCommand", "SamGrantCommand",
+    }
+    for command in commands.values():
+        event = json.loads(re.search(r"'(\{.*\})'", command)[1])
+        assert event["clusterName"] == "CLUSTER"
+        assert all(f'("{field}", ' in request for field in event)
+
+
+def test_pending_revokes_outlive_an_upgrade_and_the_stack():
+    group = TEMPLATE["Resources"]["ScheduleGroup"]
+    assert group["DeletionPolicy"] == group["UpdateReplacePolicy"] == "Retain"
+    assert group["Properties"] == {"Name": {"Ref": "FunctionName"}}
+
+
+def test_a_revoke_that_fails_is_tried_again_and_then_kept_and_heard_of():
+    resources = TEMPLATE["Resources"]
+    retries = resources["EksBreakGlassFunction"]["Properties"]["EventInvokeConfig"]
+    assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 21600), "the most that Lambda does"
+    assert retries["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "UndeliveredRevokes.Arn"}
+    alarm = resources["AccessOutlivesItsEnd"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": "UndeliveredRevokes.QueueName"}}]
+    assert resources["UndeliveredRevokes"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_scheduler_may_invoke_just_this_function_and_only_for_this_group():
+    role = resolve(TEMPLATE["Resources"]["ScheduleRole"]["Properties"], parameters())
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    source = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/eks-break-glass"
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": source}}
+    [policy] = role["Policies"]
+    may = {statement["Action"]: statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]}
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:eks-break-glass"
+    assert may == {"lambda:InvokeFunction": function, "sqs:SendMessage": QUEUE}

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, partition_of};
 use super::entry::{self, Entry, Resource};
-use super::{Caller, World};
+use super::{Caller, World, scheduler};
 use crate::operation::{ApiError, Operation};
 use crate::policy::{Decision, Question};
 
@@ -77,6 +77,13 @@ impl World {
         }
         let question = self.question(caller, region, operation);
         decide(caller, operation.service(), &question)?;
+        // A schedule gets its role passed (facts §10.1).
+        if let Operation::CreateSchedule { schedule } | Operation::UpdateSchedule { schedule } = operation {
+            let resource = schedule.role_arn.clone().unwrap_or_default();
+            let service = vec!["scheduler.amazonaws.com".to_owned()];
+            let context = BTreeMap::from([("iam:passedtoservice".to_owned(), service)]);
+            return decide(caller, "scheduler", &Question { action: "iam:PassRole".to_owned(), resource, context });
+        }
         let Operation::CreateAccessEntry { cluster, entry, .. } = operation else {
             return Ok(());
         };
@@ -102,6 +109,14 @@ impl World {
             Operation::AssumeRole { role_arn, .. } => role_arn.clone(),
             Operation::GetRole { name } => self.principal_arn(caller, "role", name),
             Operation::GetUser { name } => self.principal_arn(caller, "user", name),
+            Operation::ListRoles { path_prefix, .. } => list_resource(caller, "role", path_prefix.as_deref()),
+            Operation::ListUsers { path_prefix, .. } => list_resource(caller, "user", path_prefix.as_deref()),
+            Operation::CreateSchedule { schedule } | Operation::UpdateSchedule { schedule } => {
+                scheduler::arn(caller, region, &schedule.group, &schedule.name)
+            }
+            Operation::GetSchedule { group, name } | Operation::DeleteSchedule { group, name } => {
+                scheduler::arn(caller, region, group, name)
+            }
             Operation::TagResource { arn, .. }
             | Operation::UntagResource { arn, .. }
             | Operation::ListTagsForResource { arn } => {
@@ -166,6 +181,12 @@ impl World {
         let cluster = self.cluster_called(caller, region, operation.cluster()?)?;
         cluster.entries.values().find(|entry| entry.arn == arn).map(|entry| (cluster, entry))
     }
+}
+
+/// What a list is about: all that are under its path.
+fn list_resource(caller: &Caller, kind: &str, path_prefix: Option<&str>) -> String {
+    let partition = Resource::of(&caller.arn).partition;
+    format!("arn:{partition}:iam::{}:{kind}{}", caller.account, path_prefix.unwrap_or("/"))
 }
 
 fn decide(caller: &Caller, service: &str, question: &Question) -> Result<(), ApiError> {

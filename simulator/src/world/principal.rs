@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::entry::Resource;
 use super::{World, after};
-use crate::operation::{Answer, ApiError, element};
+use crate::operation::{Answer, ApiError, Page, element};
 
 /// A role or a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,28 +111,82 @@ impl World {
     /// `GetRole` and `GetUser`.
     pub(super) fn get_principal(&self, account: &str, kind: &str, name: &str) -> Result<Answer, ApiError> {
         let found = self.principal_named(account, kind, name);
-        let Some((principal, life)) = found.and_then(|principal| Some((principal, principal.life_at(self.now)?)))
-        else {
-            return Err(ApiError::no_such_entity(format!("The {kind} with name {name} cannot be found.")));
-        };
-        let name_and_path = principal.arn.splitn(6, ':').nth(5).and_then(|resource| resource.strip_prefix(kind));
-        let path = name_and_path.and_then(|rest| rest.strip_suffix(name)).unwrap_or("/");
-        let title = if kind == "role" { "Role" } else { "User" };
+        match found.and_then(|principal| principal.shown(self.now)) {
+            Some(shown) => Ok(Answer::Xml(format!("<{title}>{shown}</{title}>", title = title(kind)))),
+            None => Err(ApiError::no_such_entity(format!("The {kind} with name {name} cannot be found."))),
+        }
+    }
+
+    /// `ListRoles` and `ListUsers`: the living ones of an account, in pages of 100, or of up to 1,000 ("`ListRoles`" in the IAM API
+    /// reference).
+    pub(super) fn list_principals(
+        &self,
+        account: &str,
+        kind: &str,
+        path_prefix: Option<&str>,
+        page: &Page,
+    ) -> Result<Answer, ApiError> {
+        let most = page.max_results.unwrap_or(100);
+        if !(1..=1000).contains(&most) {
+            return Err(ApiError::validation(
+                "1 validation error detected: Value at 'maxItems' failed to satisfy constraint",
+            ));
+        }
+        let from: usize =
+            page.next_token.as_deref().map_or(Ok(0), str::parse).map_err(|_| ApiError::validation("Invalid Marker"))?;
+        let all: Vec<String> = self
+            .principals
+            .values()
+            .filter(|principal| {
+                let Resource { account: owner, kind: is, .. } = Resource::of(&principal.arn);
+                (owner, is) == (account, kind) && principal.path().starts_with(path_prefix.unwrap_or("/"))
+            })
+            .filter_map(|principal| principal.shown(self.now))
+            .collect();
+        let members: Vec<String> =
+            all.iter().skip(from).take(most).map(|shown| format!("<member>{shown}</member>")).collect();
+        let end = from.saturating_add(most);
+        let truncated = end < all.len();
+        let marker = if truncated { element("Marker", &end.to_string()) } else { String::new() };
+        let list = format!("{}s", title(kind));
+        Ok(Answer::Xml(format!(
+            "<{list}>{}</{list}>{}{marker}",
+            members.concat(),
+            element("IsTruncated", &truncated.to_string())
+        )))
+    }
+}
+
+impl Principal {
+    /// As IAM shows it; `None` while it does not exist.
+    fn shown(&self, now: Timestamp) -> Option<String> {
+        let life = self.life_at(now)?;
+        let Resource { kind, name, .. } = Resource::of(&self.arn);
         // IAM's dates have no fractions.
         let made = Timestamp::from_second(life.from.as_second()).unwrap_or(life.from);
         let mut shown = [
-            element("Path", path),
-            element(&format!("{title}Name"), name),
-            element(&format!("{title}Id"), &life.id),
-            element("Arn", &principal.arn),
+            element("Path", self.path()),
+            element(&format!("{}Name", title(kind)), name),
+            element(&format!("{}Id", title(kind)), &life.id),
+            element("Arn", &self.arn),
             element("CreateDate", &made.to_string()),
         ]
         .concat();
         if kind == "role" {
             shown += &element("AssumeRolePolicyDocument", "%7B%7D");
         }
-        Ok(Answer::Xml(format!("<{title}>{shown}</{title}>")))
+        Some(shown)
     }
+
+    fn path(&self) -> &str {
+        let Resource { kind, name, .. } = Resource::of(&self.arn);
+        let resource = self.arn.splitn(6, ':').nth(5).and_then(|resource| resource.strip_prefix(kind));
+        resource.and_then(|rest| rest.strip_suffix(name)).unwrap_or("/")
+    }
+}
+
+fn title(kind: &str) -> &'static str {
+    if kind == "role" { "Role" } else { "User" }
 }
 
 fn fingerprint(text: &str) -> u32 {

@@ -1,12 +1,16 @@
-//! The plan: what to do, given what is wanted and what was seen. Pure: no call, no clock, no choice left to whoever
-//! carries it out. Planning again after it was carried out yields nothing.
+//! The plan of a grant.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
+use super::{Plan, Step, foreign_type};
 use crate::arn::{PolicyArn, PrincipalArn};
 use crate::aws::{NewEntry, Operation};
 use crate::error::{ErrorName, Failure};
-use crate::observation::{AccessEntry, AccessPolicy, ClusterKind, EntryState, IamPrincipal, Observation};
+use crate::expiry::{Expiry, PendingRevoke};
+use crate::observation::{AccessEntry, AccessPolicy, Cluster, ClusterKind, EntryState, IamPrincipal, Observation};
+use crate::ownership;
 use crate::scope::AccessScope;
 
 /// What a grant is to end in.
@@ -24,77 +28,10 @@ pub struct Goal {
     pub may_change_mode: bool,
     /// The tags of an entry that is made for this grant.
     pub tags: BTreeMap<String, String>,
-}
-
-/// One thing to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Start the change of the authentication mode from `CONFIG_MAP` to `API_AND_CONFIG_MAP`.
-    OpenAccessEntries,
-    /// Wait until it is through. What EKS will show then is not known yet, so the plan is made anew after it.
-    AwaitAuthenticationMode,
-    /// Delete the entry, to make it anew.
-    DeleteEntry(Box<AccessEntry>),
-    /// Make the entry.
-    CreateEntry(NewEntry),
-    /// Associate a policy, in a scope that covers what was there and what is wanted.
-    AssociatePolicy {
-        /// The policy's ARN.
-        policy: String,
-        /// How far.
-        scope: AccessScope,
-    },
-}
-
-impl Step {
-    /// The name that results and logs show.
-    #[must_use]
-    pub fn operation(&self) -> String {
-        match self {
-            Self::OpenAccessEntries => Operation::UpdateClusterConfig.to_string(),
-            Self::AwaitAuthenticationMode => "AwaitAuthenticationMode".to_owned(),
-            Self::DeleteEntry(_) => Operation::DeleteAccessEntry.to_string(),
-            Self::CreateEntry(_) => Operation::CreateAccessEntry.to_string(),
-            Self::AssociatePolicy { .. } => Operation::AssociateAccessPolicy.to_string(),
-        }
-    }
-
-    /// What it does, for a person.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self {
-            Self::OpenAccessEntries => {
-                "switch the authentication mode from CONFIG_MAP to API_AND_CONFIG_MAP; there is no way back".to_owned()
-            }
-            Self::AwaitAuthenticationMode => "wait until EKS has switched the authentication mode".to_owned(),
-            Self::DeleteEntry(entry) => format!(
-                "delete the access entry of {}, to make it anew as it was",
-                entry.created_at.map_or_else(|| "unknown age".to_owned(), |time| time.to_string())
-            ),
-            Self::CreateEntry(entry) if entry.groups.is_empty() => "create an access entry of type STANDARD".to_owned(),
-            Self::CreateEntry(entry) => {
-                format!("create an access entry of type STANDARD with groups {}", entry.groups.join(", "))
-            }
-            Self::AssociatePolicy { policy, scope } => {
-                format!("associate {} with {scope}", policy.rsplit('/').next().unwrap_or(policy))
-            }
-        }
-    }
-}
-
-/// What to do, in order; and what not to do, and why.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
-    /// What to do.
-    pub steps: Vec<Step>,
-    /// What a reader may expect, and why it is not done.
-    pub skipped: Vec<(Operation, String)>,
-}
-
-impl Plan {
-    fn skip(&mut self, operation: Operation, why: impl Into<String>) {
-        self.skipped.push((operation, why.into()));
-    }
+    /// When the access is to end; `None`: nobody asked.
+    pub expires_at: Option<Timestamp>,
+    /// Whether this grant has scheduled that end: another grant may move it since, and is not contradicted.
+    pub scheduled: bool,
 }
 
 /// Plans a grant.
@@ -102,10 +39,11 @@ impl Plan {
 /// # Errors
 /// If what was seen rules it out.
 pub fn grant(goal: &Goal, seen: &Observation) -> Result<Plan, Failure> {
-    recoverable(seen)?;
+    recoverable(&seen.cluster)?;
     principal_exists(seen)?;
     let mut plan = Plan::default();
     mode(goal, seen, &mut plan)?;
+    expiry(goal, seen, &mut plan)?;
     match &seen.entry {
         EntryState::Present(entry) if entry.r#type != "STANDARD" => {
             return Err(foreign_type(seen, entry));
@@ -128,8 +66,10 @@ pub fn grant(goal: &Goal, seen: &Observation) -> Result<Plan, Failure> {
 }
 
 /// Whether access entries can be made for the cluster at all, now.
-fn recoverable(seen: &Observation) -> Result<(), Failure> {
-    let cluster = &seen.cluster;
+///
+/// # Errors
+/// `ClusterNotRecoverable`, with the reason.
+pub fn recoverable(cluster: &Cluster) -> Result<(), Failure> {
     let why = match (cluster.kind, cluster.status.as_str()) {
         (ClusterKind::OutpostsLocal, _) => {
             "it is a local cluster on an Outpost, which knows only the aws-auth ConfigMap; restore that from a node or a control plane backup"
@@ -162,17 +102,6 @@ fn principal_exists(seen: &Observation) -> Result<(), Failure> {
     ))
 }
 
-fn foreign_type(seen: &Observation, entry: &AccessEntry) -> Failure {
-    Failure::new(
-        ErrorName::AccessEntryConflict,
-        format!(
-            "`{}` has an access entry of type {} on cluster `{}`, which lets nodes or AWS itself in and must not be touched",
-            seen.principal, entry.r#type, seen.cluster.name
-        ),
-        "name another principal: one that people use",
-    )
-}
-
 fn mode(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
     let mode = seen.cluster.authentication_mode;
     if mode.has_access_entries() {
@@ -193,6 +122,34 @@ fn mode(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure>
     }
     plan.steps.push(Step::OpenAccessEntries);
     plan.steps.push(Step::AwaitAuthenticationMode);
+    Ok(())
+}
+
+/// Schedules the end before anything is given. What waits already is moved and keeps what it puts back: that is what was
+/// there before the first grant. Access that was there before and is not this function's gets no end.
+fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
+    let Some(expires_at) = goal.expires_at else {
+        return Ok(());
+    };
+    let before = goal.deleted.as_ref().or(seen.entry.present());
+    let restore = ownership::restore(before, &goal.policy, &goal.scope);
+    let (slot, restore, moves) = match (&seen.expiry, restore) {
+        (Expiry::Pending(..), _) if goal.scheduled => return Ok(()),
+        (Expiry::Pending(_, pending), _) if pending.expires_at == expires_at => return Ok(()),
+        (Expiry::Pending(slot, pending), _) => (slot, pending.restore.clone(), true),
+        (Expiry::Absent(slot), Some(restore)) => (slot, restore, false),
+        (Expiry::Absent(_) | Expiry::Unavailable(_), None) => return Ok(()),
+        (Expiry::Unknown(error), _) => return Err(Failure::from(error.clone())),
+        (Expiry::Unavailable(why), Some(_)) => {
+            return Err(Failure::new(
+                ErrorName::ExpiryUnavailable,
+                format!("the end of the access cannot be scheduled, so it is not given: {why}"),
+                "have the operator of this function mend that, or send the event without `duration` and take the access back by hand",
+            ));
+        }
+    };
+    let revoke = PendingRevoke { restore, expires_at };
+    plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves });
     Ok(())
 }
 

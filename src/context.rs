@@ -1,0 +1,31 @@
+//! What a request is carried out with.
+
+use jiff::Timestamp;
+
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::expiry::Schedules;
+use crate::settings::Settings;
+
+/// What a request is carried out with.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// AWS, in the cluster's region.
+    pub aws: &'a Aws,
+    /// What the operator has decided.
+    pub settings: &'a Settings,
+    /// Where revokes are scheduled, or why none can be.
+    pub schedules: Result<Schedules, String>,
+    /// The Lambda request id.
+    pub request_id: &'a str,
+    /// The time of day.
+    pub clock: &'a Clock,
+}
+
+impl Context<'_> {
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

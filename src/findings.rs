@@ -1,0 +1,467 @@
+//! What an inspection finds: from everything that was seen to explanations, each with its evidence and, where there is one, the
+//! event that mends it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::arn::{PolicyArn, PrincipalArn, PrincipalKind, permission_set};
+use crate::aws::Identity;
+use crate::observation::{AccessEntry, Cluster, EntryState, IamPrincipal, is_stale};
+use crate::ownership;
+use crate::plan::{self, policy_name};
+use crate::scope::AccessScope;
+
+/// How many findings of one code there are at most, and how many principals a list in a finding's evidence names.
+const LONGEST_LIST: usize = 100;
+
+/// How grave it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Severity {
+    /// It keeps people out.
+    Error,
+    /// It will, or may.
+    Warning,
+    /// It is good to know.
+    Info,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// A name that programs can look for.
+    pub code: &'static str,
+    /// How grave it is.
+    pub severity: Severity,
+    /// What it means, for a person.
+    pub message: String,
+    /// What shows it.
+    pub evidence: Value,
+    /// The event to send against it.
+    pub remedy: Option<Value>,
+}
+
+/// Everything that was seen.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Whom the request is about.
+    pub subject: Option<Subject>,
+    /// The access entries that could be read.
+    pub entries: BTreeMap<PrincipalArn, AccessEntry>,
+    /// IAM's principals.
+    pub iam: Iam,
+    /// The revokes that are scheduled.
+    pub pending: Vec<ActiveGrant>,
+}
+
+/// The principal that a request is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// As it is known: by the request, by IAM, or by an entry of the cluster.
+    pub arn: Option<PrincipalArn>,
+    /// Its name, without a path.
+    pub name: String,
+    /// As it was sent.
+    pub text: String,
+    /// What IAM says of it.
+    pub iam: IamPrincipal,
+    /// Its entry.
+    pub entry: EntryState,
+}
+
+/// IAM's principals, of the function's own account.
+#[derive(Debug, Clone, Default)]
+pub struct Iam {
+    /// That account.
+    pub account: String,
+    /// Its roles, by name; `None`: IAM did not say.
+    pub roles: Option<BTreeMap<String, Identity>>,
+    /// Its users, by name; `None`: IAM did not say.
+    pub users: Option<BTreeMap<String, Identity>>,
+}
+
+impl Iam {
+    /// What IAM says of a principal.
+    #[must_use]
+    pub fn tells(&self, arn: &PrincipalArn) -> IamPrincipal {
+        let known = match arn.kind {
+            PrincipalKind::Role => &self.roles,
+            PrincipalKind::User => &self.users,
+        };
+        match known {
+            Some(_) if arn.account != self.account => {
+                IamPrincipal::Unknown { reason: format!("it lives in account {}", arn.account) }
+            }
+            Some(known) => match known.get(&arn.name) {
+                Some(identity) if identity.arn == *arn => IamPrincipal::Exists { created_at: identity.created_at },
+                other => IamPrincipal::Absent { instead: other.map(|identity| identity.arn.clone()) },
+            },
+            None => IamPrincipal::Unknown { reason: "IAM did not tell".to_owned() },
+        }
+    }
+
+    /// The role that a permission set has now, where it is another one than the one with that name.
+    fn successor(&self, account: &str, name: &str) -> Option<&PrincipalArn> {
+        let set = permission_set(name)?;
+        let roles = self.roles.as_ref().filter(|_| account == self.account)?;
+        let mut same =
+            roles.values().filter(|role| permission_set(&role.arn.name) == Some(set) && role.arn.name != name);
+        same.next().map(|role| &role.arn)
+    }
+}
+
+/// A grant that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveGrant {
+    /// Whose.
+    pub principal_arn: String,
+    /// By which policy.
+    pub policy_arn: String,
+    /// Until when; `None`: until it is revoked.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Explains what was seen, the gravest first; and how many findings were left out, for there were too many of their kind.
+#[must_use]
+pub fn explain(survey: &Survey) -> (Vec<Finding>, usize) {
+    let mut findings = Findings { survey, list: Vec::new(), left_out: 0, replaced: BTreeSet::new() };
+    findings.cluster();
+    if let Some(subject) = &survey.subject {
+        findings.subject(subject);
+    }
+    for (arn, entry) in &survey.entries {
+        let is_subject = survey.subject.as_ref().is_some_and(|subject| subject.arn.as_ref() == Some(arn));
+        if !is_subject {
+            findings.entry(arn, entry);
+        }
+    }
+    findings.administrators();
+    findings.grants();
+    let mut list = findings.list;
+    list.sort_by_key(|finding| finding.severity);
+    (list, findings.left_out)
+}
+
+struct Findings<'a> {
+    survey: &'a Survey,
+    list: Vec<Finding>,
+    left_out: usize,
+    /// The old roles of permission sets that were spoken of.
+    replaced: BTreeSet<String>,
+}
+
+impl Findings<'_> {
+    fn add(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        message: impl Into<String>,
+        evidence: Value,
+        remedy: Option<Value>,
+    ) {
+        let so_far = self.list.iter().filter(|finding| finding.code == code).count();
+        if so_far < LONGEST_LIST {
+            self.list.push(Finding { code, severity, message: message.into(), evidence, remedy });
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn cluster(&mut self) {
+        let cluster = &self.survey.cluster;
+        if let Err(failure) = plan::recoverable(cluster) {
+            let message = format!("{}: {}", failure.what, failure.remedy);
+            self.add("CLUSTER_NOT_RECOVERABLE", Severity::Error, message, json!({ "status": cluster.status }), None);
+        } else if cluster.status != "ACTIVE" {
+            let message =
+                format!("the cluster is {}; a change of its authentication mode would have to wait", cluster.status);
+            self.add("CLUSTER_NOT_ACTIVE", Severity::Warning, message, json!({ "status": cluster.status }), None);
+        }
+        if !cluster.health.is_empty() {
+            let message = "EKS reports issues that may keep people out";
+            self.add("CLUSTER_HEALTH", Severity::Warning, message, json!({ "issues": cluster.health }), None);
+        }
+        if !cluster.authentication_mode.has_access_entries() {
+            let remedy = self.survey.subject.as_ref().and_then(|subject| {
+                let arn = subject.arn.as_ref().filter(|_| plan::recoverable(cluster).is_ok())?;
+                (!matches!(subject.iam, IamPrincipal::Absent { .. })).then(|| self.grant(arn, None))
+            });
+            self.add(
+                "AUTHENTICATION_MODE_CONFIG_MAP",
+                Severity::Warning,
+                "who gets in is said by the aws-auth ConfigMap alone, which cannot be seen from outside; if it was deleted or is wrong, nobody but the cluster's creator gets in; a grant switches to API_AND_CONFIG_MAP first, which cannot be undone",
+                json!({ "authenticationMode": cluster.authentication_mode }),
+                remedy,
+            );
+        }
+        if !cluster.public_endpoint {
+            self.add(
+                "PRIVATE_ENDPOINT",
+                Severity::Info,
+                "the cluster's endpoint is private: kubectl works only from its VPC or a network connected to it, and times out elsewhere",
+                json!({ "endpoint": cluster.endpoint, "endpointPublicAccess": false }),
+                None,
+            );
+        }
+    }
+
+    /// Why the principal that the request is about gets in, or does not.
+    fn subject(&mut self, subject: &Subject) {
+        let account = subject.arn.as_ref().map_or(self.survey.iam.account.as_str(), |arn| arn.account.as_str());
+        let named = subject.arn.as_ref().map_or(subject.text.as_str(), PrincipalArn::as_str);
+        if let IamPrincipal::Absent { instead } = &subject.iam {
+            if let Some(new) = self.survey.iam.successor(account, &subject.name) {
+                return self.role_replaced(named, &new.clone(), subject.entry.present());
+            }
+            let message = match instead {
+                Some(arn) => format!("IAM knows no `{named}`, but `{arn}`, of the same name under another path"),
+                None => format!("IAM knows no `{named}`: it was deleted, or its name or account is wrong"),
+            };
+            let remedy = instead.as_ref().map(|arn| self.grant(arn, None));
+            let evidence = json!({ "principalArn": named, "instead": instead.as_ref().map(PrincipalArn::as_str) });
+            return self.add("PRINCIPAL_NOT_FOUND", Severity::Error, message, evidence, remedy);
+        }
+        let Some(arn) = &subject.arn else {
+            let message =
+                format!("the role of `{named}` could not be resolved: neither IAM nor an access entry tells its ARN");
+            return self.add("PRINCIPAL_NOT_FOUND", Severity::Error, message, json!({ "principalArn": named }), None);
+        };
+        match &subject.entry {
+            EntryState::Unreadable => {}
+            EntryState::Absent => self.no_entry(arn),
+            EntryState::Present(entry) => self.own_entry(arn, entry, &subject.iam),
+        }
+    }
+
+    fn no_entry(&mut self, arn: &PrincipalArn) {
+        let set = permission_set(&arn.name);
+        let old = self.survey.entries.iter().find(|(old, _)| {
+            set.is_some()
+                && permission_set(&old.name) == set
+                && old.account == arn.account
+                && !matches!(self.survey.iam.tells(old), IamPrincipal::Exists { .. })
+        });
+        match old {
+            Some((old, entry)) => self.role_replaced(old.as_str(), arn, Some(entry)),
+            None => self.add(
+                "NO_ACCESS_ENTRY",
+                Severity::Error,
+                format!("`{arn}` has no access entry on the cluster{}", self.by_config_map()),
+                json!({ "principalArn": arn.as_str() }),
+                Some(self.grant(arn, None)),
+            ),
+        }
+    }
+
+    /// Where aws-auth still counts, it cannot be seen from outside.
+    fn by_config_map(&self) -> &'static str {
+        match self.survey.cluster.authentication_mode {
+            crate::observation::AuthenticationMode::Api => "",
+            _ => "; the aws-auth ConfigMap may let it in all the same, which cannot be seen from outside",
+        }
+    }
+
+    fn own_entry(&mut self, arn: &PrincipalArn, entry: &AccessEntry, iam: &IamPrincipal) {
+        if entry.r#type != "STANDARD" {
+            let message = format!(
+                "`{arn}` has an access entry of type {}, which lets nodes or AWS itself in; people need another principal",
+                entry.r#type
+            );
+            let evidence = json!({ "principalArn": arn.as_str(), "type": entry.r#type });
+            return self.add("ENTRY_TYPE_UNSUPPORTED", Severity::Error, message, evidence, None);
+        }
+        if is_stale(iam, entry) {
+            return self.stale(arn, entry, iam, Severity::Error);
+        }
+        if entry.access_policies.is_empty() {
+            return self.without_policy(arn, entry, Severity::Error);
+        }
+        let sure = matches!(iam, IamPrincipal::Exists { .. });
+        let doubt = if sure {
+            ""
+        } else {
+            ", unless it was made for an earlier principal of the same name, which IAM did not tell"
+        };
+        self.add(
+            "ACCESS_OK",
+            Severity::Info,
+            format!("EKS lets `{arn}` in{doubt}; if kubectl says Unauthorized all the same, look at the credentials that it uses (`aws sts get-caller-identity`), then send a grant with `recreateEntry`: true"),
+            json!({ "principalArn": arn.as_str(), "accessPolicies": entry.access_policies, "kubernetesGroups": entry.kubernetes_groups, "principalVerified": sure }),
+            None,
+        );
+    }
+
+    /// What is wrong with an entry that the request is not about.
+    fn entry(&mut self, arn: &PrincipalArn, entry: &AccessEntry) {
+        let iam = self.survey.iam.tells(arn);
+        if matches!(iam, IamPrincipal::Absent { .. }) {
+            if self.replaced.contains(arn.as_str()) {
+                return;
+            }
+            if let Some(new) = self.survey.iam.successor(&arn.account, &arn.name)
+                && !self.survey.entries.contains_key(new)
+            {
+                let new = new.clone();
+                return self.role_replaced(arn.as_str(), &new, Some(entry));
+            }
+            return self.add(
+                "ORPHANED_ENTRY",
+                Severity::Warning,
+                format!(
+                    "the access entry of `{arn}` lets nobody in, for IAM knows no such principal any more; one made again under this name would not get in by it either: `aws eks delete-access-entry --cluster-name {} --principal-arn {arn}` removes it",
+                    self.survey.cluster.name
+                ),
+                json!({ "principalArn": arn.as_str(), "type": entry.r#type, "createdAt": entry.created_at }),
+                None,
+            );
+        }
+        if entry.r#type != "STANDARD" {
+            return;
+        }
+        if is_stale(&iam, entry) {
+            self.stale(arn, entry, &iam, Severity::Warning);
+        } else if entry.access_policies.is_empty() && entry.kubernetes_groups.is_empty() {
+            self.without_policy(arn, entry, Severity::Warning);
+        }
+    }
+
+    fn stale(&mut self, arn: &PrincipalArn, entry: &AccessEntry, iam: &IamPrincipal, severity: Severity) {
+        let principal_created_at = match iam {
+            IamPrincipal::Exists { created_at } => Some(created_at),
+            _ => None,
+        };
+        self.add(
+            "ENTRY_STALE",
+            severity,
+            format!("the access entry of `{arn}` was made for an earlier principal of the same name: it looks healthy and lets nobody in; a grant makes it anew, with all that it has"),
+            json!({ "principalArn": arn.as_str(), "entryCreatedAt": entry.created_at, "principalCreatedAt": principal_created_at }),
+            Some(self.grant(arn, Some(entry))),
+        );
+    }
+
+    fn without_policy(&mut self, arn: &PrincipalArn, entry: &AccessEntry, severity: Severity) {
+        let (severity, what) = match entry.kubernetes_groups.as_slice() {
+            [] => (severity, "and no groups, so it may do nothing".to_owned()),
+            groups => (
+                Severity::Warning,
+                format!("so that what it may do depends on what the cluster binds to its groups {}", groups.join(", ")),
+            ),
+        };
+        self.add(
+            "ENTRY_WITHOUT_POLICY",
+            severity,
+            format!("the access entry of `{arn}` has no access policy, {what}"),
+            json!({ "principalArn": arn.as_str(), "kubernetesGroups": entry.kubernetes_groups }),
+            Some(self.grant(arn, None)),
+        );
+    }
+
+    fn role_replaced(&mut self, old: &str, new: &PrincipalArn, entry: Option<&AccessEntry>) {
+        if !self.replaced.insert(old.to_owned()) {
+            return;
+        }
+        self.add(
+            "SSO_ROLE_REPLACED",
+            Severity::Error,
+            format!("IAM Identity Center has replaced the role of a permission set: what `{old}` was let in for, `{new}` is not"),
+            json!({
+                "permissionSet": permission_set(&new.name),
+                "oldPrincipalArn": old,
+                "newPrincipalArn": new.as_str(),
+                "oldAccessPolicies": entry.map(|entry| &entry.access_policies),
+            }),
+            Some(self.grant(new, entry)),
+        );
+    }
+
+    /// Who can still get in, and let others in.
+    fn administrators(&mut self) {
+        let survey = self.survey;
+        let subject = survey.subject.as_ref().and_then(|subject| subject.arn.as_ref());
+        let admins: Vec<&str> = survey
+            .entries
+            .iter()
+            .filter(|(arn, entry)| {
+                let iam = survey.iam.tells(arn);
+                Some(*arn) != subject
+                    && is_administrator(entry)
+                    && !matches!(iam, IamPrincipal::Absent { .. })
+                    && !is_stale(&iam, entry)
+            })
+            .map(|(arn, _)| arn.as_str())
+            .collect();
+        if admins.is_empty() {
+            return;
+        }
+        self.add(
+            "OTHER_ADMINS",
+            Severity::Info,
+            "these are administrators of the whole cluster by their access entries: they can get in, and let others in",
+            json!({ "principals": admins.iter().take(LONGEST_LIST).collect::<Vec<_>>(), "total": admins.len() }),
+            None,
+        );
+    }
+
+    /// What this function has granted and is still there: by its schedules, else by its tags.
+    fn grants(&mut self) {
+        let mut grants = self.survey.pending.clone();
+        for (arn, entry) in &self.survey.entries {
+            let ours =
+                entry.access_policies.iter().filter(|held| ownership::made_for(entry, policy_name(&held.policy_arn)));
+            for policy in ours {
+                let scheduled = grants
+                    .iter()
+                    .any(|grant| grant.principal_arn == arn.as_str() && grant.policy_arn == policy.policy_arn);
+                if !scheduled {
+                    grants.push(ActiveGrant {
+                        principal_arn: arn.as_str().to_owned(),
+                        policy_arn: policy.policy_arn.clone(),
+                        expires_at: None,
+                    });
+                }
+            }
+        }
+        if grants.is_empty() {
+            return;
+        }
+        let total = grants.len();
+        grants.truncate(LONGEST_LIST);
+        self.add(
+            "ACTIVE_GRANTS",
+            Severity::Info,
+            "this function has granted these, and they are in force",
+            json!({ "grants": grants, "total": total }),
+            None,
+        );
+    }
+
+    /// A grant; where an entry is to be made anew, or to be followed by another, of what it has, and of no more.
+    fn grant(&self, arn: &PrincipalArn, like: Option<&AccessEntry>) -> Value {
+        let (cluster, principal) = (&self.survey.cluster.arn, arn.as_str());
+        let policies = like.map(|entry| entry.access_policies.as_slice()).unwrap_or_default();
+        let best = policies.iter().find(|held| policy_name(&held.policy_arn) == PolicyArn::CLUSTER_ADMIN);
+        match best.or(policies.first()) {
+            None => json!({ "action": "grant", "clusterName": cluster, "principalArn": principal }),
+            Some(held) => json!({
+                "action": "grant",
+                "clusterName": cluster,
+                "principalArn": principal,
+                "policyArn": held.policy_arn,
+                "accessScope": held.access_scope,
+            }),
+        }
+    }
+}
+
+fn is_administrator(entry: &AccessEntry) -> bool {
+    entry.r#type == "STANDARD"
+        && entry.access_policies.iter().any(|held| {
+            policy_name(&held.policy_arn) == PolicyArn::CLUSTER_ADMIN && held.access_scope == AccessScope::Cluster
+        })
+}

@@ -1,0 +1,305 @@
+//! An inspection: looks at everything that can be seen from outside the cluster, changes nothing, and explains.
+//!
+//! What could not be looked at is named in a warning, and fails nothing but what rests on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::arn::{Principal, PrincipalArn, PrincipalKind};
+use crate::aws::{ApiError, Aws, Kind, Operation};
+use crate::clock::Stopwatch;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::expiry::PendingRevoke;
+use crate::findings::{self, ActiveGrant, Finding, Iam, Subject, Survey};
+use crate::journal::{Journal, StepOutcome, Timed};
+use crate::kubeconfig;
+use crate::look::{told_by_iam, within_reach};
+use crate::observation::{AccessEntry, Caller, EntryState, IamPrincipal};
+use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
+use crate::request::{Action, Inspect, Request, RequestedPrincipal};
+
+/// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; where it takes
+/// fewer, the SDK slows down and asks again.
+const AT_ONCE: usize = 16;
+/// How many of those that could not be read are named.
+const NAMED: usize = 5;
+
+/// Looks at a cluster, and at one principal's access to it where the request names one.
+///
+/// # Errors
+/// If not even the cluster can be looked at.
+pub async fn run(
+    context: &Context<'_>,
+    request: &Request,
+    inspect: &Inspect,
+    journal: &mut Journal,
+) -> Result<Outcome, Failure> {
+    let (aws, name) = (context.aws, &request.cluster.name);
+    let (who, what, listed, roles, names) = tokio::join!(
+        Timed::call(Operation::GetCallerIdentity, aws.caller()),
+        Timed::call(Operation::DescribeCluster, aws.cluster(name)),
+        Timed::call(Operation::ListAccessEntries, aws.entry_principals(name)),
+        Timed::call(Operation::ListRoles, aws.identities(PrincipalKind::Role)),
+        schedule_names(context, request),
+    );
+    let caller = journal.call(who, |caller| caller.arn.clone())?;
+    within_reach(&request.cluster, &caller)?;
+    let cluster = journal
+        .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
+    let mut survey = Surveying { context, journal, unseen: Vec::new() };
+
+    let listed = match survey.journal.optional(listed, |entries| format!("{} access entries", entries.len())) {
+        Err(error) if error.kind == Kind::ModeWithoutEntries => Some(Vec::new()),
+        listed => survey.seen("the list of access entries", listed),
+    };
+    // What cannot be read is a service-linked role, or the account's root: neither is a way in for people.
+    let arns = listed.iter().flatten().filter_map(|arn| PrincipalArn::parse(arn).ok());
+    let mut principals: BTreeSet<PrincipalArn> = arns.collect();
+
+    let roles = survey.journal.optional(roles, |roles| format!("{} roles", roles.len()));
+    let mut iam = Iam {
+        account: caller.account_id.clone(),
+        roles: survey.seen("IAM's roles (`iam:ListRoles`)", roles),
+        users: None,
+    };
+    let requested = inspect.principal.as_ref();
+    let is_user = |arn: &PrincipalArn| arn.kind == PrincipalKind::User;
+    let asks_of_user = requested.is_some_and(|sent| matches!(&sent.principal, Principal::Iam(arn) if is_user(arn)));
+    if asks_of_user || principals.iter().any(is_user) {
+        let users = Timed::call(Operation::ListUsers, aws.identities(PrincipalKind::User)).await;
+        let users = survey.journal.optional(users, |users| format!("{} users", users.len()));
+        iam.users = survey.seen("IAM's users (`iam:ListUsers`)", users);
+    }
+
+    let mut subject = None;
+    if let Some(requested) = requested {
+        subject = Some(survey.subject(requested, &iam, &caller, &principals).await);
+    }
+    let own = subject.as_ref().and_then(|subject| subject.arn.clone());
+    // A role that may not list the entries may still look at the one that it was asked about.
+    if listed.is_none() {
+        principals.extend(own.clone());
+    }
+    let (entries, unread) = survey.entries(name, principals).await;
+    if let Some(subject) = &mut subject {
+        subject.entry = match own.as_ref().and_then(|arn| entries.get(arn)) {
+            Some(entry) => EntryState::Present(entry.clone()),
+            None if cluster.authentication_mode.has_access_entries()
+                && !own.is_some_and(|arn| unread.contains(&arn)) =>
+            {
+                EntryState::Absent
+            }
+            None => EntryState::Unreadable,
+        };
+    }
+    let strangers = entries.keys().filter(|arn| arn.account != iam.account).count();
+    if strangers > 0 {
+        survey.unseen.push(format!("whether {strangers} principals of other accounts exist"));
+    }
+    let pending = survey.pending(names).await;
+
+    let Surveying { unseen, .. } = survey;
+    let survey = Survey { cluster, subject, entries, iam, pending };
+    let (findings, left_out) = findings::explain(&survey);
+    if left_out > 0 {
+        journal.warn("FINDINGS_LEFT_OUT", format!("there are {left_out} more findings of the same kinds"));
+    }
+    if !unseen.is_empty() {
+        journal.warn("NOT_LOOKED_AT", format!("these could not be looked at: {}", unseen.join("; ")));
+    }
+    Ok(outcome(context, request, caller, &survey, findings, journal))
+}
+
+/// The names of the schedules that the cluster's revokes wait in; `None`: this function schedules none.
+async fn schedule_names(context: &Context<'_>, request: &Request) -> Option<Timed<Vec<String>>> {
+    let schedules = context.schedules.as_ref().ok()?;
+    let prefix = schedules.prefix(&request.cluster);
+    Some(Timed::call(Operation::ListSchedules, context.aws.schedule_names(schedules.group(), &prefix)).await)
+}
+
+/// A look at everything, under way.
+struct Surveying<'a> {
+    context: &'a Context<'a>,
+    journal: &'a mut Journal,
+    /// What could not be looked at, and why.
+    unseen: Vec<String>,
+}
+
+impl Surveying<'_> {
+    /// What was seen; what was not is remembered.
+    fn seen<T>(&mut self, what: &str, answer: Result<T, ApiError>) -> Option<T> {
+        answer.map_err(|error| self.unseen.push(format!("{what} ({error})"))).ok()
+    }
+
+    /// What is known of the principal that the request is about, but for its entry.
+    async fn subject(
+        &mut self,
+        requested: &RequestedPrincipal,
+        iam: &Iam,
+        caller: &Caller,
+        entries: &BTreeSet<PrincipalArn>,
+    ) -> Subject {
+        let (kind, account, name) = match &requested.principal {
+            Principal::Iam(arn) => (arn.kind, &arn.account, &arn.name),
+            Principal::Session(session) => (PrincipalKind::Role, &session.account, &session.role_name),
+        };
+        let known = match kind {
+            PrincipalKind::Role => &iam.roles,
+            PrincipalKind::User => &iam.users,
+        };
+        let mut identity =
+            known.as_ref().and_then(|known| known.get(name)).filter(|_| *account == iam.account).cloned();
+        let mut told = None;
+        if known.is_none() {
+            let operation = if kind == PrincipalKind::Role { Operation::GetRole } else { Operation::GetUser };
+            let answer = Timed::call(operation, self.context.aws.identity(kind, name)).await;
+            let answer = self.journal.optional(answer, |identity| identity.arn.to_string());
+            identity = answer.as_ref().ok().filter(|identity| identity.arn.account == *account).cloned();
+            told = Some(answer);
+        }
+        let arn = match &requested.principal {
+            Principal::Iam(arn) => Some(arn.clone()),
+            Principal::Session(_) => identity.map(|identity| identity.arn).or_else(|| {
+                let fits = |arn: &&PrincipalArn| (arn.kind, &arn.account, &arn.name) == (kind, account, name);
+                entries.iter().find(fits).cloned()
+            }),
+        };
+        let iam = match (&arn, told) {
+            (Some(arn), Some(answer)) => told_by_iam(arn, caller, answer),
+            (Some(arn), None) => iam.tells(arn),
+            (None, None) if *account == iam.account => IamPrincipal::Absent { instead: None },
+            (None, _) => IamPrincipal::Unknown { reason: "IAM did not tell".to_owned() },
+        };
+        Subject { arn, name: name.clone(), text: requested.text.clone(), iam, entry: EntryState::Unreadable }
+    }
+
+    /// The access entries of these principals with their policies; and those that could not be read.
+    async fn entries(
+        &mut self,
+        cluster: &str,
+        principals: BTreeSet<PrincipalArn>,
+    ) -> (BTreeMap<PrincipalArn, AccessEntry>, BTreeSet<PrincipalArn>) {
+        let (watch, aws, total) = (Stopwatch::start(), self.context.aws, principals.len());
+        let mut answers = stream::iter(principals)
+            .map(async |arn| {
+                let answer = entry(aws, cluster, &arn).await;
+                (arn, answer)
+            })
+            .buffer_unordered(AT_ONCE);
+        let (mut entries, mut unread, mut why) = (BTreeMap::new(), BTreeSet::new(), None);
+        while let Some((arn, answer)) = answers.next().await {
+            match answer {
+                Ok(entry) => entries.extend(entry.map(|entry| (arn, entry))),
+                Err(error) => {
+                    unread.insert(arn);
+                    why = why.or(Some(error));
+                }
+            }
+        }
+        if total > 0 {
+            let outcome = if unread.is_empty() { StepOutcome::Succeeded } else { StepOutcome::Skipped };
+            let detail = format!(
+                "{total} access entries and their policies, {AT_ONCE} at once; {} could not be read",
+                unread.len()
+            );
+            self.journal.step(&Operation::DescribeAccessEntry, outcome, watch.elapsed(), detail);
+        }
+        if let Some(error) = why {
+            let names: Vec<&str> = unread.iter().take(NAMED).map(PrincipalArn::as_str).collect();
+            let more = if unread.len() > NAMED { ", …" } else { "" };
+            self.unseen.push(format!(
+                "{} of {total} access entries: {}{more} ({error})",
+                unread.len(),
+                names.join(", ")
+            ));
+        }
+        (entries, unread)
+    }
+
+    /// The revokes that are scheduled.
+    async fn pending(&mut self, names: Option<Timed<Vec<String>>>) -> Vec<ActiveGrant> {
+        let (Some(names), Ok(schedules)) = (names, &self.context.schedules) else {
+            return Vec::new();
+        };
+        let names = self.journal.optional(names, |names| format!("{} scheduled revokes", names.len()));
+        let (aws, home) = (self.context.aws, &self.context.settings.region);
+        let inputs: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
+            .map(async |name| aws.scheduled_input(&schedules.named(name)).await)
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let mut pending = Vec::new();
+        for input in inputs {
+            let Some(Some(input)) = self.seen("a scheduled revoke", input) else {
+                continue;
+            };
+            match PendingRevoke::read(&input, home) {
+                Ok((Request { action: Action::Revoke(revoke), .. }, waits)) => pending.push(ActiveGrant {
+                    principal_arn: revoke.principal.text,
+                    policy_arn: revoke.policy.as_str().to_owned(),
+                    expires_at: Some(waits.expires_at),
+                }),
+                Ok(_) => {}
+                Err(why) => self.unseen.push(format!("a scheduled revoke ({why})")),
+            }
+        }
+        pending
+    }
+}
+
+/// An access entry with its policies; `None`: it is gone by now.
+async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<AccessEntry>, ApiError> {
+    let (entry, policies) = tokio::join!(aws.entry(cluster, arn), aws.policies(cluster, arn));
+    match entry? {
+        EntryState::Present(entry) => Ok(Some(AccessEntry { access_policies: policies?, ..entry })),
+        EntryState::Absent | EntryState::Unreadable => Ok(None),
+    }
+}
+
+fn outcome(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    survey: &Survey,
+    findings: Vec<Finding>,
+    journal: &Journal,
+) -> Outcome {
+    let subject = survey.subject.as_ref();
+    let entry = subject.and_then(|subject| subject.entry.present());
+    let report = |subject: &Subject| subject.arn.as_ref().map(|arn| PrincipalReport::new(&subject.text, arn));
+    let own = |grant: &&ActiveGrant| {
+        let arn = subject.and_then(|subject| subject.arn.as_ref());
+        arn.is_some_and(|arn| arn.as_str() == grant.principal_arn)
+    };
+    let next_step = if findings.iter().any(|finding| finding.remedy.is_some()) {
+        "the `remedy` of a finding is the event to send against it; the gravest stand first".to_owned()
+    } else {
+        "no finding has a remedy that this function could carry out".to_owned()
+    };
+    Outcome {
+        status: Status::Inspected,
+        action: "inspect",
+        request_id: context.request_id.to_owned(),
+        caller,
+        cluster: ClusterReport::new(&survey.cluster, survey.cluster.authentication_mode),
+        principal: subject.and_then(report),
+        access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
+        access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
+        verification: Verification {
+            control_plane: None,
+            kubernetes: "NOT_PERFORMED",
+            detail: "an inspection looks at EKS, IAM and EventBridge Scheduler; the cluster's API server was not asked"
+                .to_owned(),
+        },
+        expires_at: survey.pending.iter().filter(own).filter_map(|grant| grant.expires_at).min(),
+        findings: Some(findings),
+        steps: journal.steps().to_vec(),
+        warnings: journal.warnings().to_vec(),
+        kubeconfig: kubeconfig::render(&survey.cluster, &request.cluster.region),
+        next_steps: vec![next_step],
+        undo: None,
+        retry_after_seconds: None,
+    }
+}

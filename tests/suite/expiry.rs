@@ -1,0 +1,542 @@
+//! Access that ends: scheduled before it is given, moved when it is extended, taken back exactly.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use eks_break_glass::error::ErrorName;
+use eks_break_glass::expiry::PendingRevoke;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use simulator::fault::{At, Fault, Kind};
+use simulator::operation::{EntryChange, Operation, Scope};
+use simulator::policy::Policy;
+use simulator::world::{Cluster, Entry, EntrySnapshot, Mode, Principal};
+use simulator::{Simulation, World};
+
+use crate::scene::{FUNCTION, GROUP, Scene, warnings};
+
+const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
+const POLICY: &str = "AmazonEKSClusterAdminPolicy";
+const VIEW: &str = "AmazonEKSViewPolicy";
+const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn world(mode: Mode) -> World {
+    World::new()
+        .with_cluster(Cluster::new("prod", mode))
+        .with_principal(Principal::new(ADMIN))
+        .with_schedule_group(GROUP)
+}
+
+fn scene(world: World) -> Scene {
+    Scene::new(Simulation::new(world)).with_schedules()
+}
+
+fn grant(fields: &Value) -> Value {
+    merged(json!({"clusterName": "prod", "principalArn": ADMIN, "duration": "1h"}), fields)
+}
+
+fn revoke(fields: &Value) -> Value {
+    merged(json!({"action": "revoke", "clusterName": "prod", "principalArn": ADMIN}), fields)
+}
+
+fn merged(mut event: Value, fields: &Value) -> Value {
+    for (field, value) in fields.as_object().unwrap() {
+        event[field] = value.clone();
+    }
+    event
+}
+
+fn after(hours: i64) -> String {
+    (World::START + SignedDuration::from_hours(hours)).to_string()
+}
+
+/// Everything that an entry holds, but for when it was made and changed.
+fn entries(scene: &Scene) -> BTreeMap<String, EntrySnapshot> {
+    scene.aws.world(|world| world.snapshot("prod"))
+}
+
+fn is_admin(scene: &Scene) -> bool {
+    scene.aws.world(|world| world.kubernetes_access("prod", ADMIN).is_cluster_admin())
+}
+
+/// When each schedule fires.
+fn schedules(scene: &Scene) -> Vec<Timestamp> {
+    scene.aws.world(|world| world.schedules().iter().map(|schedule| schedule.at).collect())
+}
+
+fn changes(scene: &Scene) -> Vec<&'static str> {
+    scene.aws.calls().iter().filter(|call| call.changes()).map(|call| call.operation).collect()
+}
+
+fn statuses(answers: Vec<Result<Value, eks_break_glass::handler::Failed>>) -> Vec<Value> {
+    answers.into_iter().map(|answer| answer.unwrap()["status"].clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_scheduled_before_access_is_given_and_comes_by_itself() {
+    let scene = scene(world(Mode::Api));
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert_eq!(result["expiresAt"], after(1));
+    assert_eq!(changes(&scene), ["CreateSchedule", "CreateAccessEntry", "AssociateAccessPolicy"]);
+    assert!(is_admin(&scene));
+
+    assert!(statuses(scene.after(59 * MINUTE).await).is_empty());
+    assert!(is_admin(&scene), "not before its time");
+    assert_eq!(statuses(scene.after(MINUTE).await), ["REVOKED"]);
+    assert!(!is_admin(&scene));
+    assert_eq!(entries(&scene), BTreeMap::new());
+    assert!(schedules(&scene).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_schedule_is_as_documented() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    scene.aws.world(|world| {
+        let [schedule] = world.schedules()[..] else { panic!("one schedule") };
+        // The name is for ever: a later version has to find what this one has scheduled.
+        assert_eq!(schedule.name, "prod-eaa5a32575ca-69ba0699c0cbf242ba93fa20");
+        assert_eq!((schedule.group.as_str(), schedule.target_arn.as_str()), (GROUP, FUNCTION));
+        assert_eq!((schedule.maximum_event_age, schedule.maximum_retry_attempts), (86_400, 185));
+        assert_eq!(schedule.role_arn, "arn:aws:iam::111122223333:role/eks-break-glass-schedules");
+        let dead_letters = schedule.dead_letter_arn.as_deref();
+        assert_eq!(dead_letters, Some("arn:aws:sqs:eu-west-1:111122223333:eks-break-glass-undelivered"));
+        assert_eq!((schedule.action_after_completion.as_str(), schedule.flexible.as_str()), ("DELETE", "OFF"));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_version_schedules_every_later_one_understands() {
+    let fixture: Value = serde_json::from_str(include_str!("../fixtures/scheduled-revoke-1.json")).unwrap();
+    let home = eks_break_glass::arn::Region::parse("eu-west-1").unwrap();
+    PendingRevoke::read(&fixture.to_string(), &home).unwrap();
+
+    let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
+    let scene = scene(world(Mode::Api).with_entry("prod", narrower));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let written = scene.aws.world(|world| world.schedules()[0].input.clone());
+    assert_eq!(
+        serde_json::from_str::<Value>(&written).unwrap(),
+        fixture,
+        "a new shape needs a new version, and a fixture"
+    );
+}
+
+/// Every kind of starting world: name, entry, and the scope that is granted.
+fn starting_worlds() -> Vec<(&'static str, Option<Entry>, Value)> {
+    let entry = || Entry::new(ADMIN);
+    let everything = json!({"type": "cluster"});
+    let namespace = json!({"type": "namespace", "namespaces": ["team-b"]});
+    vec![
+        ("no entry", None, everything.clone()),
+        ("no entry, for a namespace", None, namespace.clone()),
+        ("another policy", Some(entry().with_policy(VIEW, Scope::cluster())), everything.clone()),
+        ("groups", Some(entry().with_group("deployers")), everything.clone()),
+        ("a bare entry", Some(entry()), everything.clone()),
+        (
+            "a narrower scope",
+            Some(entry().with_policy(POLICY, Scope::namespaces(&["team-a", "dev-*"]))),
+            everything.clone(),
+        ),
+        ("another namespace", Some(entry().with_policy(POLICY, Scope::namespaces(&["team-a"]))), namespace.clone()),
+        ("a wider scope", Some(entry().with_policy(POLICY, Scope::cluster())), namespace),
+        (
+            "tags by others",
+            Some(entry().with_tag("terraform", "yes").with_policy(VIEW, Scope::namespaces(&["x"]))),
+            everything.clone(),
+        ),
+        (
+            "a stale entry",
+            Some(entry().made_for_id("AROAEARLIER").with_group("g").with_policy(VIEW, Scope::cluster())),
+            everything,
+        ),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_undone_gives_back_exactly_what_was_there() {
+    for article in [false, true] {
+        for (name, entry, scope) in starting_worlds() {
+            for by_schedule in [false, true] {
+                let mut start = world(Mode::Api);
+                if name == "a stale entry" {
+                    start = start.with_principal(Principal::new(ADMIN).recreated_at(World::START));
+                }
+                if let Some(entry) = &entry {
+                    start = start.with_entry("prod", entry.clone());
+                }
+                if article {
+                    start = start.with_policy(Policy::allow_all().without(&["eks:TagResource", "iam:GetRole"]));
+                }
+                let scene = scene(start);
+                let before = entries(&scene);
+                let mut event = grant(&json!({"accessScope": scope}));
+                if !by_schedule {
+                    event["duration"] = Value::Null;
+                }
+                let result = scene.send(&event).await.unwrap();
+                let given = result["undo"] != Value::Null;
+                assert_eq!(given, name != "a wider scope", "{name}");
+                let fired = scene.after(HOUR).await;
+                assert_eq!(fired.len(), usize::from(by_schedule && given), "{name}");
+                if given && !by_schedule {
+                    let revoked = scene.send(&result["undo"]).await.unwrap();
+                    assert_eq!(revoked["status"], "REVOKED", "{name}");
+                }
+                assert_eq!(entries(&scene), before, "{name}, by schedule: {by_schedule}, untagged: {article}");
+                assert!(schedules(&scene).is_empty());
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_authentication_mode_stays_and_is_said_to() {
+    let scene = scene(world(Mode::ConfigMap));
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    assert!(warnings(&result).contains(&"AUTHENTICATION_MODE_CHANGED".to_owned()));
+    let position = |operation| changes(&scene).iter().position(|name| *name == operation).unwrap();
+    assert!(position("UpdateClusterConfig") < position("CreateSchedule"));
+    assert!(position("CreateSchedule") < position("CreateAccessEntry"));
+    let creators = entries(&scene).len() - 1;
+    let revoked = scene.send(&result["undo"]).await.unwrap();
+    assert!(warnings(&revoked).contains(&"AUTHENTICATION_MODE_STAYS".to_owned()));
+    assert_eq!(revoked["cluster"]["authenticationMode"]["after"], "API_AND_CONFIG_MAP");
+    assert_eq!(entries(&scene).len(), creators, "what EKS made itself stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_is_an_hour_after_the_mode_was_changed() {
+    let slow = simulator::world::ModeChange { takes: Duration::from_mins(8), ..Default::default() };
+    let world = World::new()
+        .with_cluster(Cluster::new("prod", Mode::ConfigMap).with_mode_change(slow))
+        .with_principal(Principal::new(ADMIN))
+        .with_schedule_group(GROUP);
+    let scene = scene(world);
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    let now = scene.aws.world(|world| world.now());
+    let end: Timestamp = result["expiresAt"].as_str().unwrap().parse().unwrap();
+    assert!(end > now + SignedDuration::from_mins(59), "{end} is too soon after {now}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_moves_the_one_schedule_and_keeps_what_is_to_be_put_back() {
+    let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
+    let scene = scene(world(Mode::Api).with_entry("prod", narrower));
+    let before = entries(&scene);
+    let first = scene.send(&grant(&json!({}))).await.unwrap();
+    assert!(statuses(scene.after(HOUR / 2).await).is_empty());
+
+    let second = scene.send(&grant(&json!({"duration": "2h"}))).await.unwrap();
+    assert_eq!(second["status"], "GRANTED", "its end was moved");
+    assert_eq!(second["undo"], first["undo"]);
+    assert_eq!(schedules(&scene).len(), 1);
+    assert!(statuses(scene.after(HOUR).await).is_empty(), "the first end is none any more");
+    assert!(is_admin(&scene));
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&scene), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_revoke_never_ends_a_later_grant() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    // It was sent, and is late, when the grant is extended.
+    let early: Value = scene.aws.world(|world| serde_json::from_str(&world.schedules()[0].input).unwrap());
+    scene.send(&grant(&json!({"duration": "3h"}))).await.unwrap();
+    let result = scene.send(&early).await.unwrap();
+    assert_eq!(result["status"], "SUPERSEDED");
+    assert_eq!(result["expiresAt"], after(3));
+    assert!(is_admin(&scene));
+    assert_eq!(schedules(&scene).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_can_be_shortened() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({"duration": "8h"}))).await.unwrap();
+    let result = scene.send(&grant(&json!({"duration": "1h"}))).await.unwrap();
+    assert_eq!(result["expiresAt"], after(1));
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_duration_a_pending_end_stays_and_is_reported() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let result = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    assert_eq!(result["status"], "ALREADY_GRANTED");
+    assert_eq!(result["expiresAt"], after(1));
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_duration_ends_what_says_nothing() {
+    let scene = scene(world(Mode::Api)).with("DEFAULT_DURATION", "2h").with("MAX_DURATION", "4h");
+    let result = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    assert_eq!(result["expiresAt"], after(2));
+    let denied = scene.send(&grant(&json!({"duration": "5h"}))).await.unwrap_err();
+    assert_eq!(denied.name, ErrorName::RequestDenied);
+    assert_eq!(schedules(&scene), [World::START + SignedDuration::from_hours(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_grant_of_ours_can_be_given_an_end() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    assert_eq!((&result["status"], &result["expiresAt"]), (&json!("GRANTED"), &json!(after(1))));
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&scene), BTreeMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_permanent_and_not_ours_gets_no_end() {
+    let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::cluster());
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "ALREADY_GRANTED");
+    assert_eq!((&result["expiresAt"], &result["undo"]), (&Value::Null, &Value::Null));
+    assert_eq!(warnings(&result), ["ACCESS_IS_PERMANENT"]);
+    assert!(schedules(&scene).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_of_two_policies_end_each_by_itself_and_the_entry_goes_with_the_last() {
+    let scene = scene(world(Mode::Api)).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
+    scene.send(&grant(&json!({}))).await.unwrap();
+    scene.send(&grant(&json!({"policyArn": VIEW, "duration": "2h"}))).await.unwrap();
+    assert_eq!(schedules(&scene).len(), 2);
+    let first = scene.after(HOUR).await.remove(0).unwrap();
+    assert_eq!(first["status"], "REVOKED");
+    assert!(warnings(&first).contains(&"ENTRY_KEPT".to_owned()));
+    assert!(!is_admin(&scene) && entries(&scene).contains_key(ADMIN));
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&scene), BTreeMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_end_cannot_be_scheduled_nothing_is_granted() {
+    let cases: [(&str, Scene, ErrorName); 5] = [
+        ("no settings", Scene::new(Simulation::new(world(Mode::ConfigMap))), ErrorName::ExpiryUnavailable),
+        (
+            "no group",
+            scene(World::new().with_cluster(Cluster::new("prod", Mode::Api)).with_principal(Principal::new(ADMIN))),
+            ErrorName::ExpiryUnavailable,
+        ),
+        (
+            "no permission",
+            scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["scheduler:CreateSchedule"]))),
+            ErrorName::ExpiryUnavailable,
+        ),
+        (
+            "role not passed",
+            scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["iam:PassRole"]))),
+            ErrorName::ExpiryUnavailable,
+        ),
+        ("quota", scene(world(Mode::Api).with_schedule_quota(0)), ErrorName::LimitExceeded),
+    ];
+    for (name, scene, wanted) in cases {
+        let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+        assert_eq!(failed.name, wanted, "{name}: {}", failed.message);
+        assert!(failed.message.contains("nothing was changed"), "{name}: {}", failed.message);
+        assert!(entries(&scene).is_empty() && schedules(&scene).is_empty(), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_missing_permission_is_named() {
+    let scene = scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["iam:PassRole"])));
+    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    let resource = "allow `iam:PassRole` on `arn:aws:iam::111122223333:role/eks-break-glass-schedules`";
+    assert!(failed.message.contains(resource), "{}", failed.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduler_in_trouble_is_worth_a_retry() {
+    for (kind, wanted) in
+        [(Kind::Throttled, ErrorName::Throttled), (Kind::ServerError(500), ErrorName::ServiceUnavailable)]
+    {
+        for operation in ["GetSchedule", "CreateSchedule"] {
+            let scene = scene(world(Mode::Api));
+            scene.aws.inject(Fault::new(At::Every(operation), kind));
+            let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+            assert_eq!(failed.name, wanted, "{operation}: {}", failed.message);
+            assert!(entries(&scene).is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_comes_to_nothing_takes_its_schedule_back() {
+    let scene = scene(world(Mode::Api));
+    scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
+    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PermissionDenied);
+    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(schedules(&scene).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_access_may_have_been_given_the_schedule_stays() {
+    let scene = scene(world(Mode::Api));
+    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetAfterEffect));
+    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    assert!(failed.message.contains("the revoke was scheduled for"), "{}", failed.message);
+    scene.aws.mend();
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&scene), BTreeMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_by_hand_finds_what_to_put_back_and_removes_the_schedule() {
+    let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
+    let scene = scene(world(Mode::Api).with_entry("prod", narrower));
+    let before = entries(&scene);
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let result = scene.send(&revoke(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "REVOKED");
+    assert_eq!(result["expiresAt"], Value::Null);
+    assert_eq!(result["accessPolicies"][0]["accessScope"], json!({"type": "namespace", "namespaces": ["team-a"]}));
+    assert_eq!(entries(&scene), before);
+    assert!(schedules(&scene).is_empty());
+    let commands = result["nextSteps"].as_array().unwrap();
+    assert!(commands.iter().any(|command| command.as_str().unwrap().contains("clusterrolebindings,rolebindings")));
+    assert_eq!(warnings(&result), ["ACCESS_LINGERS"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoking_twice_finds_nothing_the_second_time() {
+    let scene = scene(world(Mode::Api));
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    for (event, status) in [
+        (&result["undo"], "REVOKED"),
+        (&result["undo"], "NOTHING_TO_REVOKE"),
+        (&revoke(&json!({})), "NOTHING_TO_REVOKE"),
+    ] {
+        assert_eq!(scene.send(event).await.unwrap()["status"], status);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_evidence_just_the_policy_is_taken_off() {
+    let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::cluster());
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let result = scene.send(&revoke(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "REVOKED");
+    assert!(warnings(&result).contains(&"OWNERSHIP_UNKNOWN".to_owned()));
+    assert!(entries(&scene).contains_key(ADMIN), "the entry is somebody else's");
+    assert!(!is_admin(&scene));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_evidence_the_guardrails_bind_a_revoke_too() {
+    let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::cluster());
+    for (setting, value) in [
+        ("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/other"),
+        ("ALLOWED_CLUSTERS", "dev-*"),
+        ("ALLOWED_POLICIES", VIEW),
+    ] {
+        let theirs = scene(world(Mode::Api).with_entry("prod", entry.clone())).with(setting, value);
+        let denied = theirs.send(&revoke(&json!({}))).await.unwrap_err();
+        assert_eq!(denied.name, ErrorName::RequestDenied);
+        assert!(denied.message.contains(setting), "{}", denied.message);
+        assert!(is_admin(&theirs));
+
+        // What is this function's, it takes back whatever the settings have become since.
+        let ours = scene(world(Mode::Api));
+        ours.send(&grant(&json!({}))).await.unwrap();
+        let ours = ours.with(setting, value);
+        assert_eq!(ours.send(&revoke(&json!({}))).await.unwrap()["status"], "REVOKED");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_restore_gives_nobody_anything() {
+    let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let before = entries(&scene);
+    let forged = json!({"version": 1, "entryExisted": true, "accessScope": {"type": "cluster"}});
+    let result = scene.send(&revoke(&json!({"restore": forged}))).await.unwrap();
+    assert_eq!(result["status"], "NOTHING_TO_REVOKE");
+    assert_eq!(entries(&scene), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_of_nodes_are_not_touched() {
+    let nodes = scene(world(Mode::Api).with_entry("prod", Entry::new(ADMIN).of_kind("EC2_LINUX")));
+    let restore = json!({"version": 1, "entryExisted": false, "accessScope": null});
+    let failed = nodes.send(&revoke(&json!({"restore": restore}))).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::AccessEntryConflict);
+    assert!(entries(&nodes).contains_key(ADMIN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_added_since_keeps_the_entry() {
+    let scene = scene(world(Mode::Api));
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    scene.aws.world(|world| {
+        let change = EntryChange { groups: Some(vec!["deployers".to_owned()]), username: None };
+        let (cluster, principal) = ("prod".to_owned(), ADMIN.to_owned());
+        let update = Operation::UpdateAccessEntry { cluster, principal, change, token: None };
+        let somebody = world.caller("").clone();
+        world.call(&somebody, "eu-west-1", &update).unwrap();
+    });
+    let revoked = scene.send(&result["undo"]).await.unwrap();
+    assert_eq!(revoked["status"], "REVOKED");
+    assert!(warnings(&revoked).contains(&"ENTRY_KEPT".to_owned()));
+    let kept = &entries(&scene)[ADMIN];
+    assert!(kept.policies.is_empty() && kept.groups == ["deployers"], "{kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_of_a_revoke_changes_nothing() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let calls = changes(&scene).len();
+    let result = scene.send(&revoke(&json!({"dryRun": true}))).await.unwrap();
+    assert_eq!(result["status"], "PLANNED");
+    let planned: Vec<_> = crate::scene::steps(&result).into_iter().filter(|step| step.ends_with("PLANNED")).collect();
+    assert_eq!(planned, ["DeleteAccessEntry PLANNED", "DeleteSchedule PLANNED"]);
+    assert_eq!(changes(&scene).len(), calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_may_not_be_removed_is_a_warning() {
+    let scene = scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["scheduler:DeleteSchedule"])));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let result = scene.send(&revoke(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "REVOKED");
+    assert!(warnings(&result).contains(&"SCHEDULE_NOT_REMOVED".to_owned()));
+    assert_eq!(result["expiresAt"], after(1), "it is still there");
+    assert_eq!(statuses(scene.after(HOUR).await), ["NOTHING_TO_REVOKE"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_revoke_that_cannot_see_its_schedule_waits_for_a_retry() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let scheduled: Value = scene.aws.world(|world| serde_json::from_str(&world.schedules()[0].input).unwrap());
+    for (kind, wanted) in [(Kind::Throttled, ErrorName::Throttled), (Kind::Denied, ErrorName::PermissionDenied)] {
+        scene.aws.inject(Fault::new(At::Every("GetSchedule"), kind));
+        let failed = scene.send(&scheduled).await.unwrap_err();
+        assert_eq!(failed.name, wanted, "{}", failed.message);
+        assert!(is_admin(&scene), "it may have been extended");
+        scene.aws.mend();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_principal_that_is_gone_from_iam_can_be_revoked_at_once() {
+    let scene = scene(world(Mode::Api));
+    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    scene.aws.world(|world| {
+        let now = world.now();
+        let principal = world.principal_mut(ADMIN).unwrap();
+        *principal = principal.clone().deleted_at(now);
+    });
+    assert_eq!(scene.send(&result["undo"]).await.unwrap()["status"], "REVOKED");
+    assert_eq!(entries(&scene), BTreeMap::new());
+}
