@@ -2,6 +2,7 @@
 //! event that mends it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,6 +17,9 @@ use crate::scope::AccessScope;
 
 /// How many findings of one code there are at most, and how many principals a list in a finding's evidence names.
 const LONGEST_LIST: usize = 100;
+
+/// How many of a list a finding's message names.
+const IN_WORDS: usize = 3;
 
 /// How grave it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -125,6 +129,13 @@ pub struct ActiveGrant {
     pub policy_arn: String,
     /// Until when; `None`: until it is revoked.
     pub expires_at: Option<Timestamp>,
+}
+
+impl fmt::Display for ActiveGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.expires_at.map_or("it is revoked".to_owned(), |end| end.to_string());
+        write!(f, "{} to `{}` until {end}", policy_name(&self.policy_arn), self.principal_arn)
+    }
 }
 
 /// Explains what was seen, the gravest first; and how many findings were left out, for there were too many of their kind.
@@ -402,7 +413,10 @@ impl Findings<'_> {
         self.add(
             "OTHER_ADMINS",
             Severity::Info,
-            "these are administrators of the whole cluster by their access entries: they can get in, and let others in",
+            format!(
+                "others are administrators of the whole cluster by their access entries: they can get in, and let others in: {}",
+                some(admins.iter())
+            ),
             json!({ "principals": admins.iter().take(LONGEST_LIST).collect::<Vec<_>>(), "total": admins.len() }),
             None,
         );
@@ -431,11 +445,12 @@ impl Findings<'_> {
             return;
         }
         let total = grants.len();
+        let in_words = some(grants.iter());
         grants.truncate(LONGEST_LIST);
         self.add(
             "ACTIVE_GRANTS",
             Severity::Info,
-            "this function has granted these, and they are in force",
+            format!("this function has granted, and it is in force: {in_words}"),
             json!({ "grants": grants, "total": total }),
             None,
         );
@@ -457,6 +472,16 @@ impl Findings<'_> {
             }),
         }
     }
+}
+
+/// The first of a list, in words.
+fn some(list: impl ExactSizeIterator<Item: fmt::Display>) -> String {
+    let more = list.len().saturating_sub(IN_WORDS);
+    let mut words: Vec<String> = list.take(IN_WORDS).map(|item| item.to_string()).collect();
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    words.join(", ")
 }
 
 fn is_administrator(entry: &AccessEntry) -> bool {

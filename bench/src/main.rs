@@ -4,6 +4,7 @@
 //! Times wobble, so medians and ratios are printed and nothing is asserted about them. Instruction counts do not:
 //! `--instructions` holds those against `bench/limits.json`.
 
+mod inspect;
 mod instructions;
 mod lambda;
 mod process;
@@ -50,22 +51,36 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 struct World {
     server: Server,
     scenario: Scenario,
-    authority: PathBuf,
+    authority: AuthorityFile,
+}
+
+/// The certificate of a test CA, in a file that is there as long as this is.
+struct AuthorityFile(PathBuf);
+
+impl AuthorityFile {
+    fn write(authority: &TestAuthority) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("eks-break-glass-bench-{}.pem", std::process::id()));
+        std::fs::write(&path, authority.pem())?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
 }
 
 impl World {
     async fn start() -> Result<Self> {
         let scenario = Scenario::named("api-mode").ok_or("there is no scenario `api-mode`")?;
         let authority = TestAuthority::new()?;
-        let path = std::env::temp_dir().join(format!("eks-break-glass-bench-{}.pem", std::process::id()));
-        std::fs::write(&path, authority.pem())?;
+        let file = AuthorityFile::write(&authority)?;
         let simulation = Simulation::new(scenario.world_with(None));
-        Ok(Self { server: Server::https(simulation, FREE_PORT, &authority).await?, scenario, authority: path })
+        Ok(Self { server: Server::https(simulation, FREE_PORT, &authority).await?, scenario, authority: file })
     }
 
     /// What clients need to find it.
     fn variables(&self) -> [(&'static str, String); 2] {
-        [("AWS_ENDPOINT_URL", self.server.url()), ("AWS_CA_BUNDLE", self.authority.display().to_string())]
+        [("AWS_ENDPOINT_URL", self.server.url()), ("AWS_CA_BUNDLE", self.authority.path().display().to_string())]
     }
 
     fn event(&self) -> serde_json::Value {
@@ -73,9 +88,9 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for AuthorityFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.authority);
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -112,6 +127,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     let _ = writeln!(io::stderr());
     report::print(&arguments.function, &arguments.bare, &ours, &bare, &boto3, &cli)?;
+    inspect::measure(&arguments.function).await?;
     if arguments.python.is_none() || arguments.aws.is_none() {
         writeln!(io::stdout(), "\nleft out, for want of --python or --aws: boto3, the AWS CLI")?;
     }

@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error + Send + Sync>> {
     let scenario = Scenario::named(&arguments.scenario).unwrap_or_default();
     let mode_change = arguments.mode_change.map(std::time::Duration::from_secs);
-    let simulation = Simulation::new(scenario.world_with(mode_change));
+    let simulation = Simulation::new(scenario.world_with(mode_change)).in_real_time();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let server = match &arguments.ca_out {
         None => Server::http(simulation.clone(), address).await?,

@@ -11,6 +11,8 @@ const NEW_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amaz
 const OLD_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_1122334455667788";
 const ADMIN_ROLE: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const CLUSTER: &str = "prod";
+/// The schedule group that the function may use.
+pub const SCHEDULE_GROUP: &str = "eks-break-glass";
 /// AWS takes a minute and a half; somebody who tries things out should not have to.
 const MODE_CHANGE: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,7 @@ impl Scenario {
         cluster.aws_auth.push(OLD_SSO_ROLE.to_owned());
         let world = World::new()
             .with_cluster(cluster)
+            .with_schedule_group(SCHEDULE_GROUP)
             .with_principal(Principal::new(OLD_SSO_ROLE).deleted_at(World::START))
             .with_principal(Principal::made_at(NEW_SSO_ROLE, World::START))
             .with_principal(Principal::new(ADMIN_ROLE));

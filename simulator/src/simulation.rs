@@ -75,6 +75,16 @@ impl Simulation {
         Self { state: Arc::new(Mutex::new(state)), started: Arc::default(), latency: Duration::ZERO }
     }
 
+    /// Its time begins now, for clients that look at the clock on the wall.
+    #[must_use]
+    pub fn in_real_time(self) -> Self {
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.begins = state.begins.max(Timestamp::now());
+        }
+        self
+    }
+
     /// Every call takes that long.
     #[must_use]
     pub fn with_latency(mut self, latency: Duration) -> Self {

@@ -1,5 +1,6 @@
 """The function, with the AWS CLI as a witness that did not read its code."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -28,3 +29,23 @@ def test_the_kubeconfig_is_what_update_kubeconfig_writes(aws, tmp_path):
     aws_cli = pathlib.Path(sys.executable).with_name("aws")
     subprocess.run([aws_cli, *command[1:], "--kubeconfig", written], env=aws.environment, check=True, capture_output=True)
     assert yaml.safe_load(result["kubeconfig"]) == yaml.safe_load(written.read_text())
+
+
+def test_the_aws_cli_sees_the_whole_round(aws):
+    environment = {
+        "AWS_ENDPOINT_URL": aws.url,
+        "SCHEDULE_GROUP": "eks-break-glass",
+        "SCHEDULE_ROLE_ARN": "arn:aws:iam::111122223333:role/schedules",
+    }
+    event = {"clusterName": "prod", "principalArn": ADMIN}
+    before = aws.cli("eks", "list-access-entries", "--cluster-name", "prod")
+    granted = invoke(event | {"duration": "1h"}, environment)
+    [schedule] = aws.cli("scheduler", "list-schedules", "--group-name", "eks-break-glass")["Schedules"]
+    shown = aws.cli("scheduler", "get-schedule", "--group-name", "eks-break-glass", "--name", schedule["Name"])
+    assert shown["ScheduleExpression"] == f"at({granted['expiresAt'].removesuffix('Z')})"
+    assert json.loads(shown["Target"]["Input"]) == granted["undo"] | {"expiresAt": granted["expiresAt"]}
+    found = invoke({"action": "inspect", "clusterName": "prod", "principalArn": ADMIN}, environment)
+    assert [finding["code"] for finding in found["findings"]] == ["ACCESS_OK", "ACTIVE_GRANTS"]
+    assert invoke(granted["undo"], environment)["status"] == "REVOKED"
+    assert aws.cli("eks", "list-access-entries", "--cluster-name", "prod") == before
+    assert aws.cli("scheduler", "list-schedules", "--group-name", "eks-break-glass")["Schedules"] == []

@@ -1,12 +1,16 @@
 """MiniStack, an AWS emulator that others wrote, as a second AWS for what it can do: it knows entries and policies, but no change
 of authentication mode, and refuses nothing that EKS refuses."""
 
+import datetime
+import io
+import json
 import os
 import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
+import zipfile
 
 import pytest
 from conftest import ADMIN, POLICY, ROOT, Aws
@@ -71,6 +75,62 @@ def test_a_grant_works_on_an_emulator_that_others_wrote(ministack):
     [policy] = eks.list_associated_access_policies(**{"clusterName": "prod", "principalArn": principal})["associatedAccessPolicies"]
     assert policy["policyArn"] == POLICY
     assert invoke(event, {"AWS_ENDPOINT_URL": ministack.url})["status"] == "ALREADY_GRANTED"
+
+
+def deploy(aws):
+    """The function in MiniStack's Lambda, with a schedule group of its own."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as package:
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o755 << 16
+        package.writestr(bootstrap, f"#!/bin/sh\nexec '{ROOT}/target/debug/eks-break-glass'\n")
+    aws.client("scheduler").create_schedule_group(Name="eks-break-glass")
+    aws.client("lambda").create_function(
+        FunctionName="eks-break-glass",
+        Runtime="provided.al2023",
+        Handler="bootstrap",
+        Role="arn:aws:iam::000000000000:role/function",
+        Timeout=60,
+        Code={"ZipFile": archive.getvalue()},
+        Environment={
+            "Variables": {
+                "AWS_ENDPOINT_URL": aws.url,
+                "SCHEDULE_GROUP": "eks-break-glass",
+                "SCHEDULE_ROLE_ARN": "arn:aws:iam::000000000000:role/schedules",
+            }
+        },
+    )
+
+
+def test_the_schedule_fires_and_the_function_revokes(ministack):
+    """What the function has scheduled is delivered to it as it stands; just the hour is made shorter."""
+    deploy(ministack)
+    principal = ministack.client("iam").get_role(RoleName="new-cluster-admin")["Role"]["Arn"]
+    event = {"clusterName": "prod", "principalArn": principal, "duration": "1h"}
+    answer = ministack.client("lambda").invoke(FunctionName="eks-break-glass", Payload=json.dumps(event))
+    result = json.loads(answer["Payload"].read())
+    assert result.get("status") == "GRANTED", result
+    eks, scheduler = ministack.client("eks"), ministack.client("scheduler")
+    assert eks.list_access_entries(clusterName="prod")["accessEntries"] == [principal]
+
+    [listed] = scheduler.list_schedules(GroupName="eks-break-glass")["Schedules"]
+    schedule = scheduler.get_schedule(GroupName="eks-break-glass", Name=listed["Name"])
+    assert schedule["ScheduleExpression"] == f"at({result['expiresAt'].removesuffix('Z')})"
+    fields = ("GroupName", "Name", "FlexibleTimeWindow", "ActionAfterCompletion", "Target")
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
+    scheduler.update_schedule(
+        **{field: schedule[field] for field in fields}, ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})"
+    )
+    for _ in range(600):
+        if not eks.list_access_entries(clusterName="prod")["accessEntries"]:
+            break
+        time.sleep(0.1)
+    assert eks.list_access_entries(clusterName="prod")["accessEntries"] == []
+    for _ in range(100):
+        if not scheduler.list_schedules(GroupName="eks-break-glass")["Schedules"]:
+            break
+        time.sleep(0.1)
+    assert scheduler.list_schedules(GroupName="eks-break-glass")["Schedules"] == []
 
 
 def shape(value):

@@ -93,3 +93,40 @@ def test_the_articles_commands_work_as_they_are_written(config_map_aws):
     cli("eks", "create-access-entry", *entry)
     cli("eks", "associate-access-policy", *entry, "--policy-arn", POLICY, "--access-scope", "type=cluster")
     assert cli("eks", "list-associated-access-policies", *entry)["associatedAccessPolicies"][0]["policyArn"] == POLICY
+
+
+def test_schedules_are_understood_by_boto3(aws):
+    scheduler = aws.client("scheduler")
+    schedule = {
+        "GroupName": "eks-break-glass",
+        "Name": "prod-1",
+        "ScheduleExpression": "at(2030-01-31T13:05:00)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": "arn:aws:lambda:eu-west-1:111122223333:function:f",
+            "RoleArn": "arn:aws:iam::111122223333:role/r",
+            "Input": "{}",
+            "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
+            "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-1:111122223333:q"},
+        },
+    }
+    key = {"GroupName": "eks-break-glass", "Name": "prod-1"}
+    arn = scheduler.create_schedule(**schedule)["ScheduleArn"]
+    assert arn == "arn:aws:scheduler:eu-west-1:111122223333:schedule/eks-break-glass/prod-1"
+    refused(lambda: scheduler.create_schedule(**schedule), "ConflictException", "already exists")
+    shown = scheduler.get_schedule(**key)
+    assert {field: shown[field] for field in schedule} == schedule
+    assert shown["State"] == "ENABLED" and shown["CreationDate"].year >= 2026
+    scheduler.update_schedule(**schedule | {"ScheduleExpression": "at(2031-01-31T13:05:00)"})
+    [listed] = scheduler.list_schedules(GroupName="eks-break-glass", NamePrefix="prod-")["Schedules"]
+    assert listed["Arn"] == arn
+    scheduler.delete_schedule(**key)
+    refused(lambda: scheduler.get_schedule(**key), "ResourceNotFoundException", "does not exist")
+    refused(lambda: scheduler.create_schedule(**schedule | {"GroupName": "x"}), "ResourceNotFoundException", "group x")
+
+
+def test_roles_are_listed_in_pages(aws):
+    pages = aws.client("iam").get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1})
+    names = [role["RoleName"] for page in pages for role in page["Roles"]]
+    assert "new-cluster-admin" in names and len(names) == 2

@@ -11,6 +11,7 @@ mod faults;
 mod modes;
 mod permissions;
 mod policies;
+mod scheduler;
 mod services;
 mod wire;
 

@@ -1,7 +1,7 @@
 //! IAM and STS.
 
 use simulator::World;
-use simulator::operation::Operation;
+use simulator::operation::{Operation, Page};
 use simulator::policy::Policy;
 use simulator::world::{Caller, Cluster, Entry, Mode, Principal};
 
@@ -143,4 +143,27 @@ fn callers_are_known_by_their_access_keys() {
     let mut world = world(Mode::Api).with_caller("AKIAALICE", alice);
     assert_eq!(call_as(&mut world, "AKIAALICE", &describe_cluster()).unwrap_err().status, 403);
     call_as(&mut world, "AKIAANYTHING", &describe_cluster()).unwrap();
+}
+
+#[test]
+fn iam_lists_the_living_roles_of_the_callers_account_by_path_and_page() {
+    let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
+    let mut world = World::new()
+        .with_principal(Principal::new(&role("a")))
+        .with_principal(Principal::new(&role("team/b")))
+        .with_principal(Principal::new(&role("team/c")).deleted_at(World::START))
+        .with_principal(Principal::new("arn:aws:iam::111122223333:user/u"))
+        .with_principal(Principal::new("arn:aws:iam::999999999999:role/d"));
+    let mut list = |path: Option<&str>, max_results, next_token: Option<&str>| {
+        let page = Page { max_results, next_token: next_token.map(str::to_owned) };
+        let operation = Operation::ListRoles { path_prefix: path.map(str::to_owned), page };
+        call(&mut world, &operation).unwrap().as_str().unwrap().to_owned()
+    };
+    let all = list(None, None, None);
+    assert!(all.contains("role/a<") && all.contains("role/team/b<") && all.contains("<IsTruncated>false<"));
+    assert!(!all.contains("role/team/c<") && !all.contains("user/u") && !all.contains("role/d<"));
+    assert!(!list(Some("/team/"), None, None).contains("role/a<"));
+    let first = list(None, Some(1), None);
+    assert!(first.contains("role/a<") && first.contains("<IsTruncated>true</IsTruncated><Marker>1</Marker>"));
+    assert!(list(None, Some(1), Some("1")).contains("role/team/b<"));
 }

@@ -11,7 +11,7 @@ pub(crate) fn show(terminal: Terminal, result: &Value) -> io::Result<()> {
     let cluster = at(result, "/cluster");
     let entry = at(result, "/accessEntry");
     let status = text(result, "/status");
-    let good = if is_granted(result) { Style::Good } else { Style::Warning };
+    let good = if status == "GRANTED" { Style::Good } else { Style::Warning };
     terminal.field("status", good, &status)?;
     terminal.field(
         "cluster",
@@ -44,20 +44,50 @@ pub(crate) fn show(terminal: Terminal, result: &Value) -> io::Result<()> {
         &format!("{}: {}", text(result, "/verification/controlPlane"), text(result, "/verification/detail")),
     )?;
     terminal.field("expires", Style::Plain, &expiry(result))?;
-    each(result, "/warnings", "warnings", |label, warning| {
-        let warning = format!("{}: {}", text(warning, "/code"), text(warning, "/message"));
-        terminal.field(label, Style::Warning, &warning)
-    })?;
-    each(result, "/nextSteps", "next steps", |label, step| {
-        terminal.field(label, Style::Plain, step.as_str().unwrap_or_default())
-    })?;
+    warnings(terminal, result)?;
+    next_steps(terminal, result)?;
     terminal.verbatim("undo", Style::Plain, &pretty(at(result, "/undo")))?;
     terminal.verbatim("kubeconfig", Style::Plain, text(result, "/kubeconfig").trim_end())
 }
 
-/// Whether the result says that access was given.
-pub(crate) fn is_granted(result: &Value) -> bool {
-    at(result, "/status") == "GRANTED"
+/// Shows what an inspection has found.
+pub(crate) fn findings(terminal: Terminal, result: &Value) -> io::Result<()> {
+    terminal.field("status", Style::Good, &text(result, "/status"))?;
+    for finding in at(result, "/findings").as_array().into_iter().flatten() {
+        let severity = text(finding, "/severity");
+        let style = match severity.as_str() {
+            "ERROR" => Style::Bad,
+            "WARNING" => Style::Warning,
+            _ => Style::Good,
+        };
+        terminal.field(&severity, style, &format!("{}: {}", text(finding, "/code"), text(finding, "/message")))?;
+        if !at(finding, "/remedy").is_null() {
+            terminal.field("", Style::Plain, &format!("remedy: {}", at(finding, "/remedy")))?;
+        }
+    }
+    warnings(terminal, result)
+}
+
+/// Shows a revoke's result.
+pub(crate) fn revoked(terminal: Terminal, result: &Value) -> io::Result<()> {
+    let status = text(result, "/status");
+    let style = if status == "REVOKED" { Style::Good } else { Style::Warning };
+    terminal.field("status", style, &status)?;
+    warnings(terminal, result)?;
+    next_steps(terminal, result)
+}
+
+fn warnings(terminal: Terminal, result: &Value) -> io::Result<()> {
+    each(result, "/warnings", "warnings", |label, warning| {
+        let warning = format!("{}: {}", text(warning, "/code"), text(warning, "/message"));
+        terminal.field(label, Style::Warning, &warning)
+    })
+}
+
+fn next_steps(terminal: Terminal, result: &Value) -> io::Result<()> {
+    each(result, "/nextSteps", "next steps", |label, step| {
+        terminal.field(label, Style::Plain, step.as_str().unwrap_or_default())
+    })
 }
 
 /// JSON over several lines.
