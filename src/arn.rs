@@ -63,6 +63,20 @@ impl Partition {
         Self::ALL.iter().find(|(partition, _, _)| *partition == self).map_or("aws", |(_, name, _)| name)
     }
 
+    /// What the names of its services' endpoints end in. Source: the partitions file that the AWS SDKs carry.
+    #[must_use]
+    pub fn dns_suffix(self) -> &'static str {
+        match self {
+            Self::Aws | Self::AwsUsGov => "amazonaws.com",
+            Self::AwsCn => "amazonaws.com.cn",
+            Self::AwsEusc => "amazonaws.eu",
+            Self::AwsIso => "c2s.ic.gov",
+            Self::AwsIsoB => "sc2s.sgov.gov",
+            Self::AwsIsoE => "cloud.adc-e.uk",
+            Self::AwsIsoF => "csp.hci.ic.gov",
+        }
+    }
+
     /// The partition of that name.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ use crate::outcome::{self, AccessEntryReport, ClusterReport, Outcome, PrincipalR
 use crate::ownership;
 use crate::plan::{self, Goal, Plan, Step};
 use crate::request::{Grant, Request, Restore, Verify};
-use crate::scope::AccessScope;
+use crate::review;
+use crate::verify::{self, Kubernetes, Verdict, Wanted};
 
 /// When to send an event again whose cluster is still changing its authentication mode, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 30;
@@ -55,6 +56,7 @@ pub async fn run(
         before: None,
         created: false,
         scheduled: None,
+        verdict: None,
         goal: Goal {
             policy: grant.policy.clone(),
             scope: grant.scope.clone(),
@@ -68,7 +70,10 @@ pub async fn run(
         seen,
     };
     match granting.reach_goal(journal).await {
-        Ok(outcome) => Ok(outcome),
+        Ok(status) => {
+            granting.verify(status, journal).await;
+            Ok(granting.result(status, journal))
+        }
         Err(failure) => {
             granting.take_back_schedule(journal).await;
             Err(granting.with_deleted_entry(failure, journal))
@@ -93,10 +98,12 @@ struct Granting<'a> {
     created: bool,
     /// The schedule that this grant made, and how much had been changed by then.
     scheduled: Option<(Slot, PendingRevoke, usize)>,
+    /// What the cluster itself says, where it was asked.
+    verdict: Option<Verdict>,
 }
 
 impl Granting<'_> {
-    async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Outcome, Failure> {
+    async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Status, Failure> {
         self.goal.expires_at = self.expires_at()?;
         let mut plan = plan::grant(&self.goal, &self.seen)?;
         for (operation, why) in &plan.skipped {
@@ -104,12 +111,11 @@ impl Granting<'_> {
         }
         self.warn_of_circumstances(journal);
         if plan.steps.is_empty() {
-            let status = if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted };
-            return Ok(self.result(status, journal));
+            return Ok(if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted });
         }
         if self.grant.dry_run {
             journal.planned(&plan.steps);
-            return Ok(self.result(Status::Planned, journal));
+            return Ok(Status::Planned);
         }
         let deadline = self.context.aws.deadline;
         let mode_deadline = self.grant.wait.map_or(deadline, |wait| deadline.min(Deadline::after(wait)));
@@ -117,12 +123,32 @@ impl Granting<'_> {
         while !plan.steps.is_empty() {
             if let Some(left) = self.carry_out(&plan, mode_deadline, &mut done, journal).await? {
                 journal.planned(left);
-                return Ok(self.result(Status::InProgress, journal));
+                return Ok(Status::InProgress);
             }
             plan = self.look_again(&done, journal).await?;
         }
-        let status = if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted };
-        Ok(self.result(status, journal))
+        Ok(if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted })
+    }
+
+    /// Asks the cluster itself, where that was asked for. The grant counts whatever it says.
+    async fn verify(&mut self, status: Status, journal: &mut Journal) {
+        if self.grant.verify != Verify::Kubernetes || !is_in_place(status) {
+            return;
+        }
+        let (policy, scope) = (&self.grant.policy, &self.grant.scope);
+        let verdict = verify::ask(self.context, &self.seen, policy, scope, Wanted::Allowed, journal).await;
+        if verdict.kubernetes == Kubernetes::Denied {
+            let stale = if verdict.unauthorized {
+                "; if it stays so, the access entry was made for an earlier principal of the same name: send the event again with `recreateEntry`: true"
+            } else {
+                ""
+            };
+            journal.warn(
+                "KUBERNETES_ACCESS_DENIED",
+                format!("EKS shows the access as granted, but {}{stale}", verdict.detail),
+            );
+        }
+        self.verdict = Some(verdict);
     }
 
     /// When the access is to end, counted from now.
@@ -297,7 +323,7 @@ impl Granting<'_> {
     }
 
     fn result(&self, status: Status, journal: &mut Journal) -> Outcome {
-        let in_place = matches!(status, Status::Granted | Status::AlreadyGranted);
+        let in_place = is_in_place(status);
         if self.first_mode != self.seen.cluster.authentication_mode {
             apply::warn_of_mode_change(&self.seen.cluster.name, journal);
         }
@@ -324,17 +350,20 @@ impl Granting<'_> {
     }
 
     fn verification(&self, in_place: bool) -> Verification {
-        let can_i = can_i(&self.grant.scope);
-        let detail = match (in_place, self.grant.verify) {
-            (false, _) => "nothing was granted yet, so there is nothing to verify".to_owned(),
-            (true, Verify::ControlPlane) => format!(
-                "EKS shows the entry and the policy as asked; the API server may take half a minute to honour them; as the principal, run: {can_i}"
-            ),
-            (true, Verify::Kubernetes) => format!(
-                "EKS shows the entry and the policy as asked; this function cannot ask the cluster's API server as the principal; as the principal, run: {can_i}"
+        let command = review::command(&self.grant.policy, &self.grant.scope);
+        let (kubernetes, detail) = match (&self.verdict, in_place) {
+            (Some(verdict), _) => (verdict.kubernetes, verdict.detail.clone()),
+            (None, false) => {
+                (Kubernetes::NotPerformed, "nothing was granted yet, so there is nothing to verify".to_owned())
+            }
+            (None, true) => (
+                Kubernetes::NotPerformed,
+                format!(
+                    "EKS shows the entry and the policy as asked; the API server may take half a minute to honour them; as the principal, run: {command}"
+                ),
             ),
         };
-        Verification { control_plane: in_place.then_some("CONFIRMED"), kubernetes: "NOT_PERFORMED", detail }
+        Verification { control_plane: in_place.then_some("CONFIRMED"), kubernetes, detail }
     }
 
     fn next_steps(&self, status: Status) -> Vec<String> {
@@ -346,17 +375,12 @@ impl Granting<'_> {
             Status::Planned => vec!["send the same event without `dryRun`".to_owned()],
             _ => vec![
                 format!("aws eks update-kubeconfig --name {} --region {}", cluster.name, self.request.cluster.region),
-                can_i(&self.grant.scope),
+                review::command(&self.grant.policy, &self.grant.scope),
             ],
         }
     }
 }
 
-/// The question to kubectl that fits a scope.
-#[must_use]
-pub fn can_i(scope: &AccessScope) -> String {
-    match scope.namespaces().first() {
-        None => "kubectl auth can-i '*' '*' --all-namespaces".to_owned(),
-        Some(namespace) => format!("kubectl auth can-i get pods --namespace {namespace}"),
-    }
+fn is_in_place(status: Status) -> bool {
+    matches!(status, Status::Granted | Status::AlreadyGranted)
 }

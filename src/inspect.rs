@@ -19,6 +19,7 @@ use crate::look::{told_by_iam, within_reach};
 use crate::observation::{AccessEntry, Caller, EntryState, IamPrincipal};
 use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
 use crate::request::{Action, Inspect, Request, RequestedPrincipal};
+use crate::verify::Kubernetes;
 
 /// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; where it takes
 /// fewer, the SDK slows down and asks again.
@@ -289,7 +290,7 @@ fn outcome(
         access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
         verification: Verification {
             control_plane: None,
-            kubernetes: "NOT_PERFORMED",
+            kubernetes: Kubernetes::NotPerformed,
             detail: "an inspection looks at EKS, IAM and EventBridge Scheduler; the cluster's API server was not asked"
                 .to_owned(),
         },

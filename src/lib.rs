@@ -15,6 +15,7 @@
 //! | [`apply`] | the steps of a plan, and the waiting that EKS's delays ask for |
 //! | [`ownership`] | whose an access entry is: the tags that a grant leaves (*pure*) |
 //! | [`expiry`] | when access ends: the schedule that its revoke waits in (*pure*) |
+//! | [`verify`] | what the cluster itself says to the principal, by way of [`review`] (*pure*) |
 //! | [`outcome`] | the result (*pure*), with the [`kubeconfig`] |
 //! | [`error`] | every failure's name, and words for it (*pure*) |
 //! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] |
@@ -45,6 +46,8 @@ pub mod ownership;
 pub mod pattern;
 pub mod plan;
 pub mod request;
+pub mod review;
 pub mod revoke;
 pub mod scope;
 pub mod settings;
+pub mod verify;

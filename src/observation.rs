@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::arn::{PolicyArn, PrincipalArn};
+use crate::arn::{PolicyArn, PrincipalArn, Region};
 use crate::expiry::Expiry;
 use crate::scope::AccessScope;
 
@@ -76,6 +76,19 @@ pub struct Cluster {
     pub health: Vec<String>,
     /// Whether its endpoint can be reached from outside its VPC.
     pub public_endpoint: bool,
+    /// From where, if not from everywhere.
+    pub public_access_cidrs: Vec<String>,
+}
+
+impl Cluster {
+    /// The region that it is in.
+    ///
+    /// # Errors
+    /// If its ARN does not tell.
+    pub fn region(&self) -> Result<Region, String> {
+        let field = self.arn.split(':').nth(3).unwrap_or_default();
+        Region::parse(field).map_err(|error| error.to_string())
+    }
 }
 
 /// What kind of cluster it is, as far as that decides whether this way in exists.

@@ -9,6 +9,7 @@ use crate::findings::Finding;
 use crate::journal::{StepRecord, Warning};
 use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster};
 use crate::request::Restore;
+use crate::verify::Kubernetes;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -176,7 +177,7 @@ pub struct Verification {
     /// `CONFIRMED`: EKS shows the entry and the policy as asked. `None`: there was nothing to confirm yet.
     pub control_plane: Option<&'static str>,
     /// What the cluster's API server says of the principal's access.
-    pub kubernetes: &'static str,
+    pub kubernetes: Kubernetes,
     /// In words.
     pub detail: String,
 }

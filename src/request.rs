@@ -83,7 +83,7 @@ pub struct Grant {
     pub recreate_entry: bool,
 }
 
-/// How a grant is verified.
+/// How a grant, or a revoke, is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verify {
@@ -106,6 +106,8 @@ pub struct Revoke {
     pub expires_at: Option<Timestamp>,
     /// Plan only.
     pub dry_run: bool,
+    /// How to make sure that it works.
+    pub verify: Verify,
 }
 
 /// What an inspection looks at.
@@ -156,7 +158,7 @@ const FIELDS: [(&str, &[&str]); 15] = [
     ("reason", ANY),
     ("requestedBy", ANY),
     ("dryRun", &["grant", "revoke"]),
-    ("verify", &["grant"]),
+    ("verify", &["grant", "revoke"]),
     ("waitSeconds", &["grant"]),
     ("recreateEntry", &["grant"]),
     ("restore", &["revoke"]),
@@ -243,6 +245,7 @@ impl Revoke {
             restore: restore(event)?,
             expires_at: event.parsed("expiresAt", str::parse::<Timestamp>)?,
             dry_run: event.get("dryRun")?.unwrap_or(false),
+            verify: event.get("verify")?.unwrap_or(Verify::ControlPlane),
         })
     }
 }

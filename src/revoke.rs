@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::apply::{Hand, Progress};
+use crate::arn::PolicyArn;
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
 use crate::expiry::Expiry;
-use crate::grant::can_i;
 use crate::guard;
 use crate::journal::{Journal, StepOutcome};
 use crate::look::{self, Subject};
@@ -16,8 +16,10 @@ use crate::observation::{AuthenticationMode, Observation};
 use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
 use crate::ownership;
 use crate::plan::{self, Step};
-use crate::request::{Request, Restore, Revoke};
+use crate::request::{Request, Restore, Revoke, Verify};
+use crate::review;
 use crate::scope::AccessScope;
+use crate::verify::{self, Kubernetes, Verdict, Wanted};
 
 /// Takes back what a grant gave.
 ///
@@ -39,7 +41,7 @@ pub async fn run(
     if let Some(expires_at) = revoke.expires_at
         && is_superseded(expires_at, &seen.expiry)?
     {
-        return Ok(outcome(context, revoke, &seen, Status::Superseded, journal));
+        return Ok(outcome(context, revoke, &seen, Status::Superseded, None, journal));
     }
     if let Expiry::Unknown(error) = &seen.expiry {
         journal.warn(
@@ -47,6 +49,7 @@ pub async fn run(
             format!("whether a revoke is scheduled could not be found out ({error}); if one is, it stays"),
         );
     }
+    let held = seen.entry.present().and_then(|entry| entry.scope_of(&revoke.policy)).cloned();
     let restore = evidence(revoke, &seen);
     if restore.is_none() {
         unproven(context, revoke, &seen, journal)?;
@@ -61,7 +64,7 @@ pub async fn run(
     }
     if revoke.dry_run {
         journal.planned(&plan.steps);
-        return Ok(outcome(context, revoke, &seen, Status::Planned, journal));
+        return Ok(outcome(context, revoke, &seen, Status::Planned, None, journal));
     }
     let mut done: Vec<Step> = Vec::new();
     while plan.steps.iter().any(takes_access) {
@@ -83,10 +86,30 @@ pub async fn run(
         }
     }
     if done.is_empty() {
-        return Ok(outcome(context, revoke, &seen, Status::NothingToRevoke, journal));
+        return Ok(outcome(context, revoke, &seen, Status::NothingToRevoke, None, journal));
     }
     warn_of_what_remains(&seen, journal);
-    Ok(outcome(context, revoke, &seen, Status::Revoked, journal))
+    let verdict = verify(context, revoke, &seen, held.as_ref(), journal).await;
+    Ok(outcome(context, revoke, &seen, Status::Revoked, verdict, journal))
+}
+
+/// Asks the cluster itself, where that was asked for, until it says no to what was held.
+async fn verify(
+    context: &Context<'_>,
+    revoke: &Revoke,
+    seen: &Observation,
+    held: Option<&AccessScope>,
+    journal: &mut Journal,
+) -> Option<Verdict> {
+    let held = held.filter(|_| revoke.verify == Verify::Kubernetes)?;
+    let verdict = verify::ask(context, seen, &revoke.policy, held, Wanted::Denied, journal).await;
+    if verdict.kubernetes == Kubernetes::Allowed {
+        journal.warn(
+            "KUBERNETES_ACCESS_REMAINS",
+            format!("EKS shows the access as taken back, but {}: look for what else lets the principal in (other policies of its entry, aws-auth, RoleBindings)", verdict.detail),
+        );
+    }
+    Some(verdict)
 }
 
 fn takes_access(step: &Step) -> bool {
@@ -159,7 +182,14 @@ fn warn_of_what_remains(seen: &Observation, journal: &mut Journal) {
     }
 }
 
-fn outcome(context: &Context<'_>, revoke: &Revoke, seen: &Observation, status: Status, journal: &Journal) -> Outcome {
+fn outcome(
+    context: &Context<'_>,
+    revoke: &Revoke,
+    seen: &Observation,
+    status: Status,
+    verdict: Option<Verdict>,
+    journal: &Journal,
+) -> Outcome {
     let entry = seen.entry.present();
     let (control_plane, detail) = match status {
         Status::Planned => (None, "nothing was revoked yet, so there is nothing to verify"),
@@ -168,6 +198,10 @@ fn outcome(context: &Context<'_>, revoke: &Revoke, seen: &Observation, status: S
             Some("CONFIRMED"),
             "EKS shows the access as it was before the grant; the cluster's API server was not asked",
         ),
+    };
+    let (kubernetes, detail) = match verdict {
+        Some(verdict) => (verdict.kubernetes, verdict.detail),
+        None => (Kubernetes::NotPerformed, detail.to_owned()),
     };
     Outcome {
         status,
@@ -178,23 +212,23 @@ fn outcome(context: &Context<'_>, revoke: &Revoke, seen: &Observation, status: S
         principal: Some(PrincipalReport::new(&revoke.principal.text, &seen.principal)),
         access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
         access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
-        verification: Verification { control_plane, kubernetes: "NOT_PERFORMED", detail: detail.to_owned() },
+        verification: Verification { control_plane, kubernetes, detail },
         expires_at: seen.expiry.pending().map(|pending| pending.expires_at),
         findings: None,
         steps: journal.steps().to_vec(),
         warnings: journal.warnings().to_vec(),
         kubeconfig: None,
-        next_steps: next_steps(status),
+        next_steps: next_steps(status, &revoke.policy),
         undo: None,
         retry_after_seconds: None,
     }
 }
 
-fn next_steps(status: Status) -> Vec<String> {
+fn next_steps(status: Status, policy: &PolicyArn) -> Vec<String> {
     match status {
         Status::Planned => vec!["send the same event without `dryRun`".to_owned()],
         Status::Revoked => [
-            can_i(&AccessScope::Cluster),
+            review::command(policy, &AccessScope::Cluster),
             "kubectl get clusterrolebindings,rolebindings --all-namespaces --sort-by=.metadata.creationTimestamp -o wide".to_owned(),
             "kubectl get serviceaccounts --all-namespaces --sort-by=.metadata.creationTimestamp".to_owned(),
             "kubectl get secrets --all-namespaces --field-selector type=kubernetes.io/service-account-token".to_owned(),

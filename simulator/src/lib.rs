@@ -16,11 +16,13 @@
 //! | [`fault`] | what can be made to go wrong at a call |
 //! | [`simulation`] | a shared world with a clock, a call log and faults: the in-process door |
 //! | [`server`] | the HTTP(S) door |
+//! | `api_server` | the API server of a cluster: tokens, and access reviews about oneself |
 //! | [`scenario`] | worlds with names, for people who try things out |
 //! | [`kubectl`] | what kubectl would print |
 //! | [`lambda`] | a Lambda Runtime API for running a real function binary |
 //! | [`interrupt`] | the wish that a program should end |
 
+mod api_server;
 pub mod fault;
 pub mod interrupt;
 pub mod kubectl;

@@ -13,7 +13,7 @@ use simulator::Simulation;
 use simulator::interrupt::interrupted;
 use simulator::kubectl;
 use simulator::scenario::Scenario;
-use simulator::server::{Server, TestAuthority};
+use simulator::server::{ApiServer, Server, TestAuthority};
 
 /// Simulates the EKS access API, and what surrounds it, at a loopback address.
 #[derive(Parser)]
@@ -34,6 +34,9 @@ struct Arguments {
     /// Where to write the authority's certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "https")]
     ca_out: Option<PathBuf>,
+    /// Serve the API of the scenario's cluster, too, over TLS: what kubectl asks.
+    #[arg(long)]
+    api_server: bool,
     /// A file to write, as JSON with `url`, `scenario`, `caFile` and `pid`, once requests are answered.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -62,6 +65,11 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error + Send + Sync>> 
             write(path, authority.pem())?;
             Server::https(simulation.clone(), address, &authority).await?
         }
+    };
+    let _api_server = if arguments.api_server {
+        Some(ApiServer::start(simulation.clone(), scenario.cluster, &TestAuthority::new()?).await?)
+    } else {
+        None
     };
     introduce(scenario, &simulation, &server, arguments.ca_out.as_deref())?;
     if let Some(path) = &arguments.ready_file {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::policy::Policy;
-use crate::world::{Cluster, Entry, Mode, ModeChange, Principal, REGION, World};
+use crate::world::{ACCOUNT, Caller, Cluster, Entry, Mode, ModeChange, Principal, REGION, World};
 
 /// The SSO role that was made when the permission set was provisioned again.
 const NEW_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
@@ -11,6 +11,8 @@ const NEW_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amaz
 const OLD_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_1122334455667788";
 const ADMIN_ROLE: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const CLUSTER: &str = "prod";
+/// The access key id of whoever should get in; its secret is `simulated`.
+pub const PRINCIPALS_KEY: &str = "principal";
 /// The schedule group that the function may use.
 pub const SCHEDULE_GROUP: &str = "eks-break-glass";
 /// AWS takes a minute and a half; somebody who tries things out should not have to.
@@ -72,6 +74,17 @@ impl Scenario {
         Self::ALL.into_iter().find(|scenario| scenario.name == name)
     }
 
+    /// A session of the principal.
+    fn session(self) -> Caller {
+        let name = self.principal.rsplit('/').next().unwrap_or_default();
+        Caller {
+            arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/jane.doe@example.com"),
+            account: ACCOUNT.to_owned(),
+            user_id: "AROAEXAMPLEPRINCIPAL0:jane.doe@example.com".to_owned(),
+            policy: Policy::allow_all(),
+        }
+    }
+
     /// The world that it begins with.
     #[must_use]
     pub fn world(self) -> World {
@@ -87,6 +100,9 @@ impl Scenario {
             .with_mode_change(ModeChange { takes: mode_change.unwrap_or(MODE_CHANGE), ..ModeChange::default() });
         cluster.aws_auth.push(OLD_SSO_ROLE.to_owned());
         let world = World::new()
+            .with_caller(PRINCIPALS_KEY, self.session())
+            .with_secret(PRINCIPALS_KEY, "simulated")
+            .with_assumable_role(self.principal, ACCOUNT, None, Policy::allow_all())
             .with_cluster(cluster)
             .with_schedule_group(SCHEDULE_GROUP)
             .with_principal(Principal::new(OLD_SSO_ROLE).deleted_at(World::START))

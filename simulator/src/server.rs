@@ -9,8 +9,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Request, Response};
+use serde_json::json;
 
 use crate::listener::{Answer, Listener};
 pub use crate::tls::TestAuthority;
@@ -98,5 +101,50 @@ impl Answer for Door {
             return Some(control::answer(&self.simulation, &self.initial, &request));
         }
         self.simulation.serve(request).await.ok()
+    }
+}
+
+/// The API server of one simulated cluster, over TLS. Dropping it closes the socket and every connection.
+#[derive(Debug)]
+pub struct ApiServer {
+    listener: Listener,
+}
+
+impl ApiServer {
+    /// Serves the API of a cluster on a free loopback port, with a certificate of the given authority, and has `DescribeCluster`
+    /// show both from now on.
+    ///
+    /// # Errors
+    /// Where no port can be bound.
+    pub async fn start(simulation: Simulation, cluster: &str, authority: &TestAuthority) -> io::Result<Self> {
+        let door = ApiDoor { simulation: simulation.clone(), cluster: cluster.to_owned() };
+        let listener = Listener::bind(FREE_PORT, Some(authority.acceptor()), door).await?;
+        let server = Self { listener };
+        simulation.world(|world| {
+            if let Some(cluster) = world.cluster_mut(cluster) {
+                let data = STANDARD.encode(authority.pem());
+                cluster.description.insert("endpoint".to_owned(), json!(server.url()));
+                cluster.description.insert("certificateAuthority".to_owned(), json!({ "data": data }));
+            }
+        });
+        Ok(server)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.listener.address())
+    }
+}
+
+#[derive(Clone)]
+struct ApiDoor {
+    simulation: Simulation,
+    cluster: String,
+}
+
+impl Answer for ApiDoor {
+    async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        self.simulation.api_server(&self.cluster, &request).await.ok()
     }
 }

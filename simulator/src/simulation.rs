@@ -8,6 +8,7 @@ use http::{Request, Response};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::api_server;
 use crate::fault::{self, Fault, Kind};
 use crate::operation::{Answer, ApiError};
 use crate::wire::{self, Incoming};
@@ -65,13 +66,22 @@ struct State {
     world: World,
     faults: Vec<Fault>,
     calls: Vec<Call>,
+    out_of_reach: bool,
+    reviews: usize,
 }
 
 impl Simulation {
     /// A world whose time begins with the first look at it.
     #[must_use]
     pub fn new(world: World) -> Self {
-        let state = State { begins: world.now(), world, faults: Vec::new(), calls: Vec::new() };
+        let state = State {
+            begins: world.now(),
+            world,
+            faults: Vec::new(),
+            calls: Vec::new(),
+            out_of_reach: false,
+            reviews: 0,
+        };
         Self { state: Arc::new(Mutex::new(state)), started: Arc::default(), latency: Duration::ZERO }
     }
 
@@ -101,6 +111,28 @@ impl Simulation {
     #[must_use]
     pub fn due(&self) -> Vec<Delivery> {
         self.state().world.due()
+    }
+
+    /// Answers a request to a cluster's API server.
+    ///
+    /// # Errors
+    /// If the API server is out of reach.
+    pub async fn api_server(&self, cluster: &str, request: &Request<Bytes>) -> Result<Response<Bytes>, Reset> {
+        pass(self.latency).await;
+        let mut state = self.state();
+        state.reviews += 1;
+        if state.out_of_reach { Err(Reset) } else { Ok(api_server::answer(&state.world, cluster, request)) }
+    }
+
+    /// From now on, nobody reaches an API server.
+    pub fn cut_off_api_servers(&self) {
+        self.state().out_of_reach = true;
+    }
+
+    /// How often API servers were asked.
+    #[must_use]
+    pub fn api_server_requests(&self) -> usize {
+        self.state().reviews
     }
 
     /// What was called so far.

@@ -109,7 +109,7 @@ fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn url_pairs(text: &str) -> Vec<(String, String)> {
+pub(crate) fn url_pairs(text: &str) -> Vec<(String, String)> {
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (decode(name), decode(&value.replace('+', " "))))

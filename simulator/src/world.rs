@@ -29,7 +29,7 @@ use crate::policy::Policy;
 
 pub use cluster::{Cluster, Mode, ModeChange};
 pub use entry::{Association, Entry, EntrySnapshot};
-pub use kubernetes::KubernetesAccess;
+pub use kubernetes::{Attributes, KubernetesAccess};
 pub use principal::Principal;
 pub use scheduler::{Delivery, Schedule};
 
@@ -82,6 +82,7 @@ pub struct World {
     pub entry_quota: usize,
     callers: BTreeMap<String, Caller>,
     default_caller: Caller,
+    secrets: BTreeMap<String, String>,
     assumable: BTreeMap<String, sts::AssumableRole>,
     principals: BTreeMap<String, Principal>,
     clusters: BTreeMap<(String, String, String), Cluster>,
@@ -115,6 +116,7 @@ impl World {
                 user_id: "AROAEXAMPLEFUNCTION00:eks-break-glass".to_owned(),
                 policy: Policy::allow_all(),
             },
+            secrets: BTreeMap::new(),
             assumable: BTreeMap::new(),
             principals: BTreeMap::new(),
             clusters: BTreeMap::new(),
@@ -150,6 +152,28 @@ impl World {
     pub fn with_caller(mut self, access_key_id: &str, caller: Caller) -> Self {
         self.callers.insert(access_key_id.to_owned(), caller);
         self
+    }
+
+    /// The secret of an access key: where it is known, signatures of tokens are checked by it.
+    #[must_use]
+    pub fn with_secret(mut self, access_key_id: &str, secret: &str) -> Self {
+        self.secrets.insert(access_key_id.to_owned(), secret.to_owned());
+        self
+    }
+
+    pub(crate) fn secret(&self, access_key_id: &str) -> Option<&str> {
+        self.secrets.get(access_key_id).map(String::as_str)
+    }
+
+    /// The role or user that a caller is: of a session, the role, with its path.
+    #[must_use]
+    pub fn principal_of(&self, caller: &Caller) -> Option<String> {
+        let entry::Resource { kind, .. } = entry::Resource::of(&caller.arn);
+        if kind != "assumed-role" {
+            return Some(caller.arn.clone());
+        }
+        let role = caller.arn.split('/').nth(1)?;
+        self.principal_named(&caller.account, "role", role).map(|principal| principal.arn.clone())
     }
 
     /// A cluster.

@@ -274,6 +274,7 @@ fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
         (None, Some(outpost)) if outpost.etcd_instance_type.is_none() => ClusterKind::OutpostsLocal,
         _ => ClusterKind::Regional,
     };
+    let network = cluster.resources_vpc_config;
     let health = cluster.health.and_then(|health| health.issues).unwrap_or_default();
     Ok(Cluster {
         name: cluster.name.ok_or("a cluster has no name")?,
@@ -292,7 +293,8 @@ fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
                 format!("{code}: {}", issue.message.unwrap_or_default())
             })
             .collect(),
-        public_endpoint: cluster.resources_vpc_config.is_none_or(|network| network.endpoint_public_access),
+        public_endpoint: network.as_ref().is_none_or(|network| network.endpoint_public_access),
+        public_access_cidrs: network.and_then(|network| network.public_access_cidrs).unwrap_or_default(),
     })
 }
 

@@ -9,6 +9,9 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
 use crate::arn::{Partition, Region};
 
 /// A connection that is not there by then is tried again.
@@ -23,19 +26,40 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
 /// # Errors
 /// If the CA bundle cannot be read, or holds no certificate.
 pub(super) fn client(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHttpClient, String> {
-    let connector: SharedHttpConnector = Connector::builder()
+    let connector = connector(trust_store(home, ca_bundle)?)?;
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// A connector that trusts one cluster's CA, given in PEM, and nothing else.
+///
+/// # Errors
+/// If that is no certificate.
+pub(super) fn cluster_connector(pem: &[u8]) -> Result<SharedHttpConnector, String> {
+    connector(trusting(pem).map_err(|why| format!("the cluster's CA cannot be used: {why}"))?)
+}
+
+/// A trust store of these certificates. They are looked at first, for the connector panics at one that it cannot read.
+fn trusting(pem: &[u8]) -> Result<TrustStore, String> {
+    let certificates: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("it holds no certificate in PEM".to_owned());
+    }
+    for certificate in &certificates {
+        webpki::anchor_from_trusted_cert(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(TrustStore::empty().with_pem_certificate(pem))
+}
+
+fn connector(trusted: TrustStore) -> Result<SharedHttpConnector, String> {
+    let tls = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| error.to_string())?;
+    Ok(Connector::builder()
         .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(
-            TlsContext::builder()
-                .with_trust_store(trust_store(home, ca_bundle)?)
-                .build()
-                .map_err(|error| error.to_string())?,
-        )
+        .tls_context(tls)
         .proxy_config(ProxyConfig::from_env())
         .build()
-        .into_shared();
-    Ok(http_client_fn(move |_, _| connector.clone()))
+        .into_shared())
 }
 
 /// The operator's bundle, where there is one. Otherwise Amazon's own roots, compiled in, where AWS's endpoints
@@ -43,12 +67,7 @@ pub(super) fn client(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHtt
 fn trust_store(home: &Region, ca_bundle: Option<&str>) -> Result<TrustStore, String> {
     if let Some(path) = ca_bundle {
         let pem = std::fs::read(path).map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
-        let has_certificate = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
-        return if has_certificate {
-            Ok(TrustStore::empty().with_pem_certificate(pem))
-        } else {
-            Err(format!("the CA bundle `{path}` holds no certificate in PEM"))
-        };
+        return trusting(&pem).map_err(|why| format!("the CA bundle `{path}` cannot be used: {why}"));
     }
     Ok(match Partition::of_region(home) {
         Partition::Aws | Partition::AwsUsGov => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),

@@ -3,6 +3,7 @@
 //! The seam for tests is the SDK's own: its HTTP client. What runs in Lambda runs in the tests,
 //! signing, retries and parsing included, and only the network is replaced.
 
+mod cluster;
 mod eks;
 mod error;
 mod http;
@@ -10,6 +11,7 @@ mod iam;
 mod operation;
 mod scheduler;
 mod sts;
+mod token;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,6 +26,7 @@ use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::config::{ProvideCredentials, SharedCredentialsProvider};
 use futures_util::future::BoxFuture;
 
+pub use cluster::{Answer, ApiServer, Asker, ClusterConnectors};
 pub use eks::{NewEntry, Update, UpdateStatus};
 pub use error::{ApiError, Kind};
 pub use iam::Identity;
@@ -51,6 +54,7 @@ struct Shared {
     config: SdkConfig,
     endpoints: Endpoints,
     home: Region,
+    clusters: ClusterConnectors,
     regional: Mutex<BTreeMap<String, Clients>>,
     scheduler: OnceLock<aws_sdk_scheduler::Client>,
 }
@@ -85,7 +89,8 @@ impl Connection {
             scheduler: endpoint("AWS_ENDPOINT_URL_SCHEDULER"),
             sts: endpoint("AWS_ENDPOINT_URL_STS"),
         };
-        Ok(Self::new(home, config.build(), endpoints))
+        let clusters = ClusterConnectors::new(http::cluster_connector);
+        Ok(Self::new(home, config.build(), endpoints, clusters))
     }
 
     /// The same over another HTTP client and with other credentials: what tests put a simulated AWS behind.
@@ -93,15 +98,17 @@ impl Connection {
         home: &Region,
         http_client: impl aws_sdk_eks::config::HttpClient + 'static,
         credentials: impl ProvideCredentials + 'static,
+        clusters: ClusterConnectors,
     ) -> Self {
-        Self::new(home, configuration(http_client, credentials), Endpoints::default())
+        Self::new(home, configuration(http_client, credentials), Endpoints::default(), clusters)
     }
 
-    fn new(home: &Region, config: SdkConfig, endpoints: Endpoints) -> Self {
+    fn new(home: &Region, config: SdkConfig, endpoints: Endpoints, clusters: ClusterConnectors) -> Self {
         Self(Arc::new(Shared {
             config,
             endpoints,
             home: home.clone(),
+            clusters,
             regional: Mutex::default(),
             scheduler: OnceLock::new(),
         }))

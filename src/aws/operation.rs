@@ -10,6 +10,7 @@ use std::fmt;
 )]
 pub enum Operation {
     GetCallerIdentity,
+    AssumeRole,
     GetRole,
     GetUser,
     ListRoles,
@@ -36,7 +37,7 @@ impl Operation {
     #[must_use]
     pub fn iam_action(self) -> String {
         let service = match self {
-            Self::GetCallerIdentity => "sts",
+            Self::GetCallerIdentity | Self::AssumeRole => "sts",
             Self::GetRole | Self::GetUser | Self::ListRoles | Self::ListUsers => "iam",
             schedules if schedules.schedules() => "scheduler",
             _ => "eks",

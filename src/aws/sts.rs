@@ -1,7 +1,17 @@
 //! STS: who the function is.
 
+use aws_sdk_sts::config::Credentials;
+
 use super::{ApiError, Aws, Operation};
 use crate::observation::Caller;
+
+/// The name of the sessions that the function takes on other roles in: what `CloudTrail` shows.
+const SESSION_NAME: &str = "eks-break-glass";
+/// The shortest session that there is. Source: `AssumeRole` in the STS API reference.
+const SHORTEST_SESSION_SECONDS: i32 = 900;
+/// A session that may do nothing. Who it is, STS tells it all the same: `GetCallerIdentity` cannot be denied.
+pub(super) const MAY_NOTHING: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
 impl Aws {
     /// Who the function is. Needs no permission.
@@ -15,5 +25,33 @@ impl Aws {
             (Some(account_id), Some(arn), Some(user_id)) => Ok(Caller { account_id, arn, user_id }),
             _ => Err(ApiError::unreadable(operation, "an identity is incomplete")),
         }
+    }
+
+    /// Credentials of a role; `policy` narrows what the session may do.
+    ///
+    /// # Errors
+    /// If the role does not trust the function, or the function may not take it on.
+    pub(super) async fn assume_role(
+        &self,
+        role_arn: &str,
+        external_id: Option<&str>,
+        policy: Option<&str>,
+    ) -> Result<Credentials, ApiError> {
+        let operation = Operation::AssumeRole;
+        let call = self
+            .clients
+            .sts
+            .assume_role()
+            .role_arn(role_arn)
+            .role_session_name(SESSION_NAME)
+            .duration_seconds(SHORTEST_SESSION_SECONDS)
+            .set_external_id(external_id.map(str::to_owned))
+            .set_policy(policy.map(str::to_owned))
+            .send();
+        let answer = self.answer(operation, call).await?;
+        let given =
+            answer.credentials.ok_or_else(|| ApiError::unreadable(operation, "there are no credentials in it"))?;
+        let token = Some(given.session_token);
+        Ok(Credentials::new(given.access_key_id, given.secret_access_key, token, None, "AssumeRole"))
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_eks::types;
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use eks_break_glass::arn::PrincipalArn;
-use eks_break_glass::aws::{Aws, Connection, Kind, NewEntry};
+use eks_break_glass::aws::{Aws, ClusterConnectors, Connection, Kind, NewEntry};
 use eks_break_glass::clock::Deadline;
 use eks_break_glass::error::{ErrorName, Failure};
 use eks_break_glass::observation::{AuthenticationMode, ClusterKind, EntryState};
@@ -29,7 +29,8 @@ fn aws(rules: &[&Rule]) -> Aws {
         .interceptor(mocks)
         .build();
     let home = eks_break_glass::arn::Region::parse("eu-west-1").unwrap();
-    Connection::over(&home, create_mock_http_client(), credentials)
+    let none = ClusterConnectors::new(|_| Err("there is no cluster".to_owned()));
+    Connection::over(&home, create_mock_http_client(), credentials, none)
         .aws(&home, Deadline::after(Duration::from_mins(10)))
         .with_eks(Client::from_conf(eks))
 }

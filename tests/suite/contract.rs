@@ -186,6 +186,7 @@ fn what_decides_does_nothing() {
         "plan/mod",
         "plan/revoke",
         "request",
+        "review",
         "scope",
         "settings",
     ] {

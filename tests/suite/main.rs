@@ -6,6 +6,7 @@
 //! | `adapter` | what the SDK sends, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
 //! | `expiry` | access that ends: schedules, extensions, revokes |
+//! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
 //! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
 //! | `contract` | documents, events, template and code agree |
@@ -31,4 +32,5 @@ mod request;
 mod runtime;
 mod scene;
 mod settings;
+mod verification;
 mod workflow;

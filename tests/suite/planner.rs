@@ -59,6 +59,7 @@ fn world(mode: AuthenticationMode, entry: EntryState) -> Observation {
             kind: ClusterKind::Regional,
             health: Vec::new(),
             public_endpoint: true,
+            public_access_cidrs: Vec::new(),
         },
         principal: PrincipalArn::parse("arn:aws:iam::111122223333:role/admin").unwrap(),
         iam: IamPrincipal::Exists { created_at: EARLY },

@@ -89,7 +89,6 @@ fn a_field_of_another_action_is_refused() {
     for (field, value) in [
         ("duration", json!("1h")),
         ("accessScope", json!({"type": "cluster"})),
-        ("verify", json!("controlPlane")),
         ("waitSeconds", json!(1)),
         ("recreateEntry", json!(true)),
     ] {
@@ -98,8 +97,11 @@ fn a_field_of_another_action_is_refused() {
     }
     assert!(refusal(&with("restore", json!({}))).contains("`restore`"));
     assert!(refusal(&with("expiresAt", json!("2026-11-23T18:00:00Z"))).contains("`expiresAt`"));
-    let inspect = json!({"action": "inspect", "clusterName": "prod", "dryRun": true});
-    assert!(refusal(&inspect).contains("`dryRun`"));
+    for (field, value) in [("dryRun", json!(true)), ("verify", json!("kubernetes"))] {
+        let mut inspect = json!({"action": "inspect", "clusterName": "prod"});
+        inspect[field] = value;
+        assert!(refusal(&inspect).contains(&format!("`{field}`")));
+    }
     // `null` is the same as absent, of whichever action.
     assert!(parse(&revoke("duration", Value::Null)).is_ok());
 }

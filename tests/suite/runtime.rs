@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use simulator::lambda::{Environment, Function, Outcome};
 use simulator::scenario::Scenario;
-use simulator::server::{FREE_PORT, Server, TestAuthority};
+use simulator::server::{ApiServer, FREE_PORT, Server, TestAuthority};
 use simulator::{Simulation, kubectl};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -117,5 +117,73 @@ async fn the_end_of_the_invocation_is_met_with_an_answer() {
     match environment.invoke(&event, Duration::from_secs(5)).await.unwrap() {
         Outcome::Response(result) => assert_eq!(result["status"], "IN_PROGRESS"),
         other => panic!("{other:?}"),
+    }
+}
+
+/// A cluster with a real API server behind TLS, and an event that asks it.
+async fn verified(authority: &TestAuthority) -> (Simulation, ApiServer, Value) {
+    let (aws, mut event) = scenario("api-mode");
+    let aws = aws.in_real_time();
+    let api_server = ApiServer::start(aws.clone(), "prod", authority).await.unwrap();
+    event["verify"] = json!("kubernetes");
+    (aws, api_server, event)
+}
+
+async fn verdict(aws: Simulation, event: &Value) -> (String, String) {
+    let server = Server::http(aws, FREE_PORT).await.unwrap();
+    let mut environment = function().env("AWS_ENDPOINT_URL", server.url()).start().await.unwrap();
+    let result = granted(&mut environment, event).await;
+    assert_eq!(result["status"], "GRANTED");
+    environment.stop().await.unwrap();
+    let verification = &result["verification"];
+    (verification["kubernetes"].as_str().unwrap().to_owned(), verification["detail"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_real_api_server_over_tls_is_asked_with_a_token_that_it_takes() {
+    let authority = TestAuthority::new().unwrap();
+    let (aws, _api_server, event) = verified(&authority).await;
+    assert_eq!(verdict(aws, &event).await.0, "ALLOWED");
+}
+
+#[tokio::test]
+async fn an_api_server_with_a_certificate_of_another_ca_is_told_nothing() {
+    let (aws, _api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+    let other = TestAuthority::new().unwrap();
+    let elsewhere = Simulation::new(simulator::World::new());
+    let elsewhere_authority = ApiServer::start(elsewhere, "prod", &other).await.unwrap();
+    aws.world(|world| {
+        let description = &mut world.cluster_mut("prod").unwrap().description;
+        description.insert("endpoint".to_owned(), json!(elsewhere_authority.url()));
+    });
+    let (verdict, detail) = verdict(aws.clone(), &event).await;
+    assert_eq!(verdict, "UNREACHABLE");
+    assert!(detail.contains("certificate"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_is_unreachable() {
+    let (aws, api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+    drop(api_server);
+    let (verdict, detail) = verdict(aws, &event).await;
+    assert_eq!(verdict, "UNREACHABLE");
+    assert!(detail.contains("refused"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_ca_that_cannot_be_read_fails_nothing() {
+    for data in [
+        "no base64",
+        "bm8gUEVN",
+        "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCnNpbXVsYXRlZAotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==",
+    ] {
+        let (aws, _api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+        aws.world(|world| {
+            let description = &mut world.cluster_mut("prod").unwrap().description;
+            description.insert("certificateAuthority".to_owned(), json!({ "data": data }));
+        });
+        let (verdict, detail) = verdict(aws, &event).await;
+        assert_eq!(verdict, "NOT_PERFORMED");
+        assert!(detail.contains("CA"), "{detail}");
     }
 }

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use eks_break_glass::aws::Connection;
+use eks_break_glass::aws::{ClusterConnectors, Connection};
 use eks_break_glass::clock::Clock;
 use eks_break_glass::handler::{Failed, Function};
 use eks_break_glass::log::Sink;
@@ -23,6 +23,8 @@ use simulator::Simulation;
 /// How long a Lambda function may run.
 const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
 
+/// The cluster whose API server is there to be asked.
+pub(crate) const CLUSTER: &str = "prod";
 /// The function's own ARN.
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:eks-break-glass";
 /// Its schedule group.
@@ -76,7 +78,9 @@ impl Scene {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
             let credentials =
                 Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
-            let connection = Connection::over(&settings.region, self.http_client(), credentials);
+            let cluster = SharedHttpConnector::new(ApiServer(self.aws.clone()));
+            let clusters = ClusterConnectors::new(move |_| Ok(cluster.clone()));
+            let connection = Connection::over(&settings.region, self.http_client(), credentials, clusters);
             (settings, connection)
         });
         let (log, aws) = (Arc::clone(&self.log), self.aws.clone());
@@ -135,6 +139,32 @@ impl HttpConnector for InProcess {
                 .map_err(|error| ConnectorError::user(error.into()))?
                 .map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
             let response = aws.serve(request).await.map_err(|_| ConnectorError::io("connection reset".into()))?;
+            HttpResponse::try_from(response.map(SdkBody::from))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// The door of the simulated cluster's API server.
+#[derive(Clone)]
+struct ApiServer(Simulation);
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiServer")
+    }
+}
+
+impl HttpConnector for ApiServer {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let aws = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?
+                .map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
+            let response = aws.api_server(CLUSTER, &request).await;
+            let response = response.map_err(|_| ConnectorError::io("connection refused".into()))?;
             HttpResponse::try_from(response.map(SdkBody::from))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })

@@ -40,11 +40,16 @@ TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
 
 def parameters(**given):
     values = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": REGION}
-    values |= {"ScheduleGroup": "eks-break-glass", "ScheduleRole.Arn": SCHEDULE_ROLE, "UndeliveredRevokes.Arn": QUEUE}
     for name, parameter in TEMPLATE["Parameters"].items():
         value = given.get(name, parameter["Default"])
         values[name] = value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
-    return values
+    queue = resolve(TEMPLATE["Resources"]["UndeliveredRevokes"]["Properties"]["QueueName"], values)
+    return values | {
+        "ScheduleGroup": resolve(TEMPLATE["Resources"]["ScheduleGroup"]["Properties"]["Name"], values),
+        "ScheduleRole.Arn": SCHEDULE_ROLE,
+        "UndeliveredRevokes.QueueName": queue,
+        "UndeliveredRevokes.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+    }
 
 
 def resolve(value, values):
@@ -69,6 +74,11 @@ def resolve(value, values):
             case "Fn::Equals":
                 left, right = resolve(argument, values)
                 return left == right
+            case "Fn::Not":
+                return not resolve(argument[0], values)
+            case "Fn::If":
+                condition, then, otherwise = argument
+                return resolve(then if resolve(TEMPLATE["Conditions"][condition], values) else otherwise, values)
     return {key: resolve(item, values) for key, item in value.items()}
 
 
@@ -79,6 +89,8 @@ def statements(**given):
     documents = [policy["PolicyDocument"] for policy in resources["FunctionRole"]["Properties"]["Policies"]]
     if resolve(TEMPLATE["Conditions"]["ModeMayChange"], values):
         documents.append(resources["ChangeAuthenticationMode"]["Properties"]["PolicyDocument"])
+    if resolve(TEMPLATE["Conditions"]["PrincipalsAreAssumable"], values):
+        documents.append(resources["TakeOnPrincipals"]["Properties"]["PolicyDocument"])
     return [resolve(statement, values) for document in documents for statement in document["Statement"]]
 
 
@@ -90,16 +102,21 @@ def like(patterns, text):
     return any(fnmatch.fnmatchcase(text, pattern) for pattern in listed(patterns))
 
 
+OPERATORS = {
+    "StringLike": lambda wanted, value: value is not None and like(wanted, value),
+    "StringLikeIfExists": lambda wanted, value: value is None or like(wanted, value),
+    "StringEquals": lambda wanted, value: value in listed(wanted),
+}
+
+
 def allowed(action, resource, context=None, **given):
     """Whether the role allows a call; a condition on a key that the call does not have is not met."""
     context = context or {}
     for statement in statements(**given):
         conditions = statement.get("Condition", {})
-        assert set(conditions) <= {"StringLike", "StringEquals"}, "teach this test the operator"
+        assert set(conditions) <= set(OPERATORS), "teach this test the operator"
         met = all(
-            key in context and (like(wanted, context[key]) if operator == "StringLike" else context[key] in listed(wanted))
-            for operator, keys in conditions.items()
-            for key, wanted in keys.items()
+            OPERATORS[operator](wanted, context.get(key)) for operator, keys in conditions.items() for key, wanted in keys.items()
         )
         if like(statement["Action"], action) and like(statement["Resource"], resource) and met:
             return True
@@ -141,11 +158,14 @@ def test_the_role_has_exactly_the_actions_that_the_adapter_calls():
     names = set(re.findall(r"(\w+),", operations)) - {"GetCallerIdentity"}
     called = {f"{service_of(name)}:{name}" for name in names}
     beside = {"eks:TagResource", "iam:PassRole", "sqs:SendMessage"}
-    granted = {action for statement in statements() for action in listed(statement["Action"])}
+    everything = statements(AssumablePrincipals=SSO)
+    granted = {action for statement in everything for action in listed(statement["Action"])}
     assert {action for action in granted if not action.startswith("logs:")} == called | beside
 
 
 def service_of(operation):
+    if operation == "AssumeRole":
+        return "sts"
     if operation.endswith(("Role", "Roles", "User", "Users")):
         return "iam"
     return "scheduler" if "Schedule" in operation else "eks"
@@ -209,7 +229,13 @@ def associate(policy="AmazonEKSClusterAdminPolicy", principal=SSO):
         (False, "scheduler:CreateSchedule", SCHEDULE + "default/prod-1", {}),
         (False, "scheduler:UpdateSchedule", SCHEDULE + "eks-break-glass-2/prod-1", {}),
         (False, "scheduler:DeleteScheduleGroup", SCHEDULE.replace("schedule/", "schedule-group/") + "eks-break-glass", {}),
-        (True, "scheduler:ListSchedules", "*", {}),
+        (True, "scheduler:GetSchedule", SCHEDULE + "eks-break-glass/prod-1", {}),
+        (True, "scheduler:UpdateSchedule", SCHEDULE + "eks-break-glass/prod-1", {}),
+        (False, "scheduler:GetSchedule", SCHEDULE + "default/prod-1", {}),
+        (False, "scheduler:DeleteSchedule", SCHEDULE + "default/prod-1", {}),
+        (False, "scheduler:CreateSchedule", SCHEDULE.replace(REGION, "eu-central-1") + "eks-break-glass/prod-1", {}),
+        (False, "scheduler:CreateSchedule", SCHEDULE.replace(ACCOUNT, "999999999999") + "eks-break-glass/prod-1", {}),
+        (True, "scheduler:ListSchedules", SCHEDULE + "*/*", {}),
         (True, "iam:PassRole", SCHEDULE_ROLE, {"iam:PassedToService": "scheduler.amazonaws.com"}),
         (False, "iam:PassRole", SCHEDULE_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
         (False, "iam:PassRole", SCHEDULE_ROLE, {}),
@@ -219,6 +245,8 @@ def associate(policy="AmazonEKSClusterAdminPolicy", principal=SSO):
         (True, "iam:ListRoles", f"arn:aws:iam::{ACCOUNT}:role/", {}),
         (True, "iam:ListUsers", f"arn:aws:iam::{ACCOUNT}:user/", {}),
         (True, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", {}),
+        (True, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", create()),
+        (False, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", create(OTHER)),
         (False, "eks:TagResource", CLUSTER + "dev-1", {}),
         (False, "eks:UpdateAccessEntry", ENTRY + "dev-1/role/x/y/z", create()),
         (True, "iam:GetRole", f"arn:aws:iam::{ACCOUNT}:role/x", {}),
@@ -261,22 +289,79 @@ def test_pending_revokes_outlive_an_upgrade_and_the_stack():
     assert group["Properties"] == {"Name": {"Ref": "FunctionName"}}
 
 
-def test_a_revoke_that_fails_is_tried_again_and_then_kept_and_heard_of():
+def test_group_role_and_queue_are_the_stacks_own():
+    variables = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["SCHEDULE_GROUP"] == {"Ref": "ScheduleGroup"}
+    assert variables["SCHEDULE_ROLE_ARN"] == {"Fn::GetAtt": "ScheduleRole.Arn"}
+    assert variables["SCHEDULE_DLQ_ARN"] == {"Fn::GetAtt": "UndeliveredRevokes.Arn"}
+    assert not {name for name in TEMPLATE["Parameters"] if name.startswith("Schedule")}
+
+
+def test_a_revoke_that_fails_is_tried_again_and_then_kept():
     resources = TEMPLATE["Resources"]
     retries = resources["EksBreakGlassFunction"]["Properties"]["EventInvokeConfig"]
     assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 21600), "the most that Lambda does"
-    assert retries["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "UndeliveredRevokes.Arn"}
-    alarm = resources["AccessOutlivesItsEnd"]["Properties"]
-    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": "UndeliveredRevokes.QueueName"}}]
-    assert resources["UndeliveredRevokes"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert retries["DestinationConfig"]["OnFailure"] == {"Type": "SQS", "Destination": {"Fn::GetAtt": "UndeliveredRevokes.Arn"}}
+    queue = resources["UndeliveredRevokes"]
+    assert queue["DeletionPolicy"] == queue["UpdateReplacePolicy"] == "Retain"
+    assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["Properties"]["SqsManagedSseEnabled"] is True
+    assert TEMPLATE["Outputs"]["UndeliveredQueue"]["Value"] == {"Fn::GetAtt": "UndeliveredRevokes.QueueName"}
 
 
-def test_scheduler_may_invoke_just_this_function_and_only_for_this_group():
-    role = resolve(TEMPLATE["Resources"]["ScheduleRole"]["Properties"], parameters())
+def test_the_queue_is_reached_over_tls_alone():
+    policy = resolve(TEMPLATE["Resources"]["UndeliveredRevokesPolicy"]["Properties"], parameters())
+    assert TEMPLATE["Resources"]["UndeliveredRevokesPolicy"]["Properties"]["Queues"] == [{"Ref": "UndeliveredRevokes"}]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "sqs:*")
+    assert statement["Resource"] == QUEUE
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_one_message_in_the_queue_is_an_alarm():
+    alarm = resolve(TEMPLATE["Resources"]["AccessOutlivesItsEnd"]["Properties"], parameters())
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "eks-break-glass-undelivered"}]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Maximum", "GreaterThanThreshold", 0)
+    assert alarm["EvaluationPeriods"] == 1
+
+
+def test_the_alarm_is_sent_where_there_is_a_topic():
+    alarm, topic = TEMPLATE["Resources"]["AccessOutlivesItsEnd"]["Properties"], f"arn:aws:sns:{REGION}:{ACCOUNT}:on-call"
+    assert resolve(alarm, parameters())["AlarmActions"] == "AWS::NoValue"
+    assert resolve(alarm, parameters(AlarmTopicArn=topic))["AlarmActions"] == [topic]
+
+
+@pytest.mark.parametrize("name", ["eks-break-glass", "team-a-break-glass"])
+def test_scheduler_may_invoke_just_this_function_and_only_for_this_group(name):
+    values = parameters(FunctionName=name)
+    role = resolve(TEMPLATE["Resources"]["ScheduleRole"]["Properties"], values)
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
-    source = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/eks-break-glass"
+    source = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{name}"
+    assert (trust["Principal"], trust["Action"]) == ({"Service": "scheduler.amazonaws.com"}, "sts:AssumeRole")
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": source}}
     [policy] = role["Policies"]
     may = {statement["Action"]: statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]}
-    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:eks-break-glass"
-    assert may == {"lambda:InvokeFunction": function, "sqs:SendMessage": QUEUE}
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+    assert may == {"lambda:InvokeFunction": function, "sqs:SendMessage": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}-undelivered"}
+
+
+def test_two_functions_in_one_account_do_not_share_schedules():
+    other = {"FunctionName": "team-a-break-glass"}
+    function = resolve(TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"], parameters(**other))
+    assert function["FunctionName"] == function["Environment"]["Variables"]["SCHEDULE_GROUP"] == "team-a-break-glass"
+    assert allowed("scheduler:CreateSchedule", SCHEDULE + "team-a-break-glass/prod-1", **other)
+    assert not allowed("scheduler:CreateSchedule", SCHEDULE + "eks-break-glass/prod-1", **other)
+
+
+def test_the_function_takes_on_nobody_unless_it_is_told_whom():
+    assert not allowed("sts:AssumeRole", SSO)
+    assert allowed("sts:AssumeRole", SSO, AssumablePrincipals=SSO)
+    assert not allowed("sts:AssumeRole", OTHER, AssumablePrincipals=SSO)
+
+
+def test_the_function_runs_in_a_vpc_only_where_one_is_given():
+    function = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["VpcConfig"]
+    role = TEMPLATE["Resources"]["FunctionRole"]["Properties"]["ManagedPolicyArns"]
+    assert function["Fn::If"][0] == role["Fn::If"][0] == "RunsInVpc"
+    assert parameters()["VpcSubnetIds"] == [""]

@@ -58,7 +58,7 @@ def started(scenario):
     with tempfile.TemporaryDirectory() as folder:
         ready = pathlib.Path(folder, "ready.json")
         process = subprocess.Popen(
-            [ROOT / "target/debug/simulator", "--scenario", scenario, "--mode-change", "0", "--ready-file", ready],
+            [ROOT / "target/debug/simulator", "--scenario", scenario, "--mode-change", "0", "--ready-file", ready, "--api-server"],
             stdout=subprocess.DEVNULL,
         )
         try:

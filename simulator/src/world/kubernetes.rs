@@ -42,6 +42,67 @@ impl KubernetesAccess {
     }
 }
 
+/// What an access review asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub enum Attributes<'a> {
+    Resource { verb: &'a str, group: &'a str, resource: &'a str, namespace: &'a str },
+    NonResource { verb: &'a str, path: &'a str },
+}
+
+const READ: &[&str] = &["get", "list", "watch"];
+const WRITE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+/// A policy, and some of what it allows: groups, resources, verbs.
+type Rule = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
+/// What policies allow: groups, resources, verbs; as much of them as anybody here asks for (facts §4.2; "Review access policy
+/// permissions" in the UG).
+const RULES: [Rule; 13] = [
+    ("AmazonEKSClusterAdminPolicy", &["*"], &["*"], &["*"]),
+    ("AmazonEKSAdminViewPolicy", &["*"], &["*"], READ),
+    ("AmazonEKSAdminPolicy", &["apps"], &["deployments", "statefulsets"], WRITE),
+    ("AmazonEKSAdminPolicy", &[""], &["pods", "services", "configmaps", "secrets"], WRITE),
+    ("AmazonEKSAdminPolicy", &["rbac.authorization.k8s.io"], &["roles", "rolebindings"], WRITE),
+    ("AmazonEKSEditPolicy", &["apps"], &["deployments", "statefulsets"], WRITE),
+    ("AmazonEKSEditPolicy", &[""], &["pods", "services", "configmaps", "secrets"], WRITE),
+    ("AmazonEKSViewPolicy", &["apps"], &["deployments", "statefulsets"], READ),
+    ("AmazonEKSViewPolicy", &[""], &["pods", "services", "configmaps"], READ),
+    ("AmazonEKSSecretReaderPolicy", &[""], &["secrets"], READ),
+    ("AmazonEKSSecretAdminPolicy", &[""], &["secrets"], WRITE),
+    ("AmazonEKSAdminPolicy", &["batch"], &["jobs", "cronjobs"], WRITE),
+    ("AmazonEKSEditPolicy", &["batch"], &["jobs", "cronjobs"], WRITE),
+];
+
+impl Attributes<'_> {
+    /// Whether a policy in a scope allows it. What is asked for with a star, only a star allows.
+    #[must_use]
+    pub fn are_allowed_by(&self, policy: &str, scope: &Scope) -> bool {
+        let has = |allowed: &[&str], asked: &str| allowed.iter().any(|&allowed| allowed == "*" || allowed == asked);
+        let name = policy.rsplit('/').next().unwrap_or(policy);
+        match *self {
+            Self::NonResource { .. } => name == "AmazonEKSClusterAdminPolicy" && scope.kind == "cluster",
+            Self::Resource { verb, group, resource, namespace } => {
+                let in_scope = scope.kind == "cluster"
+                    || (!namespace.is_empty() && scope.namespaces.iter().any(|pattern| fits(pattern, namespace)));
+                in_scope
+                    && RULES.iter().any(|(of, groups, resources, verbs)| {
+                        *of == name && has(groups, group) && has(resources, resource) && has(verbs, verb)
+                    })
+            }
+        }
+    }
+}
+
+/// Whether a namespace is one of those that a pattern with stars stands for.
+fn fits(pattern: &str, namespace: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == namespace,
+        Some((before, after)) => namespace.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|skipped| rest.get(skipped..).is_some_and(|rest| fits(after, rest)))
+        }),
+    }
+}
+
 impl Cluster {
     /// What was just done to a principal's entry reaches the API server after a while; until then it goes by what it knew
     /// (facts §4.4; teleport pull request 49467: up to 30 s).

@@ -88,6 +88,7 @@ impl World {
         ]
         .concat();
         let user = element("AssumedRoleId", &assumed.user_id) + &element("Arn", &assumed.arn);
+        self.secrets.insert(key.clone(), "simulated".to_owned());
         self.callers.insert(key, assumed);
         Ok(Answer::Xml(format!("<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>")))
     }

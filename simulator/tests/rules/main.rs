@@ -13,6 +13,7 @@ mod permissions;
 mod policies;
 mod scheduler;
 mod services;
+mod tokens;
 mod wire;
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,0 +1,168 @@
+//! The API server of a cluster: one question at a time, over TLS against the cluster's own CA.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sts::config::{Credentials, ProvideCredentials as _};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::base64;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::error::chain;
+use super::{ApiError, Aws, token};
+use crate::arn::{PrincipalArn, Region};
+use crate::review::Review;
+
+/// An API server that has not answered by then does not.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where access reviews about oneself are asked.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/// Makes a connector that trusts the certificates of a CA, in PEM, and no others.
+#[derive(Clone)]
+pub struct ClusterConnectors(Arc<Connect>);
+
+type Connect = dyn Fn(&[u8]) -> Result<SharedHttpConnector, String> + Send + Sync;
+
+impl ClusterConnectors {
+    /// Connectors that `connect` makes.
+    pub fn new(connect: impl Fn(&[u8]) -> Result<SharedHttpConnector, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(connect))
+    }
+}
+
+impl std::fmt::Debug for ClusterConnectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClusterConnectors")
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asker(Credentials);
+
+/// What the API server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The principal may.
+    Allowed,
+    /// It is somebody, and may not.
+    NotAllowed,
+    /// 401: nothing maps the principal, or not yet.
+    Unauthorized,
+    /// It did not answer; why.
+    Unreachable(String),
+}
+
+/// The API server of one cluster.
+#[derive(Debug)]
+pub struct ApiServer {
+    connector: SharedHttpConnector,
+    endpoint: String,
+    cluster: String,
+    region: Region,
+}
+
+#[derive(Deserialize)]
+struct Reviewed {
+    status: ReviewStatus,
+}
+
+#[derive(Deserialize)]
+struct ReviewStatus {
+    #[serde(default)]
+    allowed: bool,
+}
+
+impl Aws {
+    /// The API server at that endpoint, whose CA is given as `DescribeCluster` shows it: base64 of PEM.
+    ///
+    /// # Errors
+    /// If the CA cannot be read.
+    pub fn api_server(
+        &self,
+        cluster: &str,
+        region: &Region,
+        endpoint: &str,
+        certificate_authority: &str,
+    ) -> Result<ApiServer, String> {
+        let pem = base64::decode(certificate_authority)
+            .map_err(|error| format!("the cluster's CA cannot be read: {error}"))?;
+        Ok(ApiServer {
+            connector: (self.connection.0.clusters.0)(&pem)?,
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            cluster: cluster.to_owned(),
+            region: region.clone(),
+        })
+    }
+
+    /// The function itself.
+    ///
+    /// # Errors
+    /// If it has no credentials.
+    pub async fn oneself(&self) -> Result<Asker, String> {
+        let provider = self.connection.0.config.credentials_provider().ok_or("the function has no credentials")?;
+        // Not the error's `Debug`, which shows more.
+        provider.provide_credentials().await.map(Asker).map_err(|error| error.to_string())
+    }
+
+    /// The function as that role, for a quarter of an hour, and for nothing but this question: the session's policy denies
+    /// everything, which who one is does not depend on.
+    ///
+    /// # Errors
+    /// If the role does not trust the function, or the function may not take it on.
+    pub async fn assume(&self, role: &PrincipalArn, external_id: Option<&str>) -> Result<Asker, ApiError> {
+        self.assume_role(role.as_str(), external_id, Some(super::sts::MAY_NOTHING)).await.map(Asker)
+    }
+}
+
+impl ApiServer {
+    /// Asks one question.
+    pub async fn ask(&self, asker: &Asker, review: &Review, now: Timestamp) -> Answer {
+        let request =
+            token::token(&asker.0, &self.region, &self.cluster, now).and_then(|token| self.request(&token, review));
+        let call = async {
+            let response = match request {
+                Ok(request) => self.connector.call(request).await,
+                Err(why) => return Answer::Unreachable(why),
+            };
+            let response = match response {
+                Ok(response) => response,
+                Err(error) => return Answer::Unreachable(chain(&error)),
+            };
+            match response.status().as_u16() {
+                401 => Answer::Unauthorized,
+                403 => Answer::NotAllowed,
+                200..=299 => match ByteStream::new(response.into_body()).collect().await {
+                    Ok(body) => read(&body.into_bytes()),
+                    Err(error) => Answer::Unreachable(chain(&error)),
+                },
+                status => Answer::Unreachable(format!("it answered with HTTP status {status}")),
+            }
+        };
+        let time_out = crate::clock::Deadline::after(ANSWER_TIMEOUT).bound(call).await;
+        time_out.unwrap_or_else(|| Answer::Unreachable("it did not answer in time".to_owned()))
+    }
+
+    fn request(&self, token: &str, review: &Review) -> Result<HttpRequest, String> {
+        let mut request = HttpRequest::new(SdkBody::from(review.body().to_string()));
+        request.set_method("POST").map_err(|error| error.to_string())?;
+        request.set_uri(format!("{}{REVIEWS}", self.endpoint)).map_err(|error| error.to_string())?;
+        request.headers_mut().insert("authorization", format!("Bearer {token}"));
+        request.headers_mut().insert("content-type", "application/json");
+        request.headers_mut().insert("accept", "application/json");
+        Ok(request)
+    }
+}
+
+fn read(body: &[u8]) -> Answer {
+    match serde_json::from_slice::<Reviewed>(body) {
+        Ok(Reviewed { status: ReviewStatus { allowed: true } }) => Answer::Allowed,
+        Ok(_) => Answer::NotAllowed,
+        Err(_) => Answer::Unreachable("what answers there is no Kubernetes API server".to_owned()),
+    }
+}

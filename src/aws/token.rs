@@ -1,0 +1,68 @@
+//! The bearer token of an EKS cluster: a signed question to STS, "who am I?", which the cluster's authenticator asks in our place.
+//!
+//! Source of the form: `aws eks get-token` of the AWS CLI, and what aws-iam-authenticator accepts (`pkg/token`): `https`, the path `/`,
+//! no other parameters than these, each once, and the cluster's name among the signed headers.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sts::config::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use aws_smithy_types::base64;
+use jiff::Timestamp;
+
+use crate::arn::{Partition, Region};
+
+/// What the presigned request says of its own life; EKS takes it for 15 minutes whatever it says.
+const VALID_FOR: Duration = Duration::from_mins(1);
+/// The header that ties the token to one cluster.
+const CLUSTER_HEADER: &str = "x-k8s-aws-id";
+
+/// A token for the cluster of that name, for whoever has these credentials. It is a secret.
+///
+/// # Errors
+/// If the request cannot be signed.
+pub(super) fn token(
+    credentials: &Credentials,
+    region: &Region,
+    cluster: &str,
+    now: Timestamp,
+) -> Result<String, String> {
+    let host = format!("sts.{region}.{}", Partition::of_region(region).dns_suffix());
+    let url = format!("https://{host}/?Action=GetCallerIdentity&Version=2011-06-15");
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(VALID_FOR);
+    let identity = credentials.clone().into();
+    let parameters = SigningParams::builder()
+        .identity(&identity)
+        .region(region.as_str())
+        .name("sts")
+        .time(SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_second().unsigned_abs()))
+        .settings(settings)
+        .build()
+        .map_err(|error| error.to_string())?
+        .into();
+    let headers = [("host", host.as_str()), (CLUSTER_HEADER, cluster)];
+    let request = SignableRequest::new("GET", url.as_str(), headers.into_iter(), SignableBody::Bytes(&[]))
+        .map_err(|error| error.to_string())?;
+    let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
+    let mut signed = url;
+    for (name, value) in instructions.params() {
+        let value = encoded(value);
+        signed.extend(["&", name, "=", &value]);
+    }
+    let encoded = base64::encode(signed);
+    // Base64 for URLs, without padding.
+    Ok(format!("k8s-aws-v1.{}", encoded.replace('+', "-").replace('/', "_").trim_end_matches('=')))
+}
+
+/// As a value in a query.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

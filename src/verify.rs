@@ -1,0 +1,198 @@
+//! Asking the cluster itself: whether its API server lets the principal in, or not any more.
+//!
+//! An access review speaks of whoever asks, so the question is asked as the principal: by taking on its role for as long as the
+//! question takes. The function never gives itself an entry.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::arn::{PolicyArn, PrincipalKind};
+use crate::aws::{Answer, ApiServer, Asker};
+use crate::clock::{Deadline, Pauses, Stopwatch};
+use crate::context::Context;
+use crate::journal::{Journal, StepOutcome};
+use crate::observation::{Cluster, Observation};
+use crate::review::{self, Review};
+use crate::scope::AccessScope;
+
+/// How long the API server may take to honour a change: 30 s and more (teleport issues 37958 and 49467).
+const PROPAGATION: Duration = Duration::from_secs(90);
+/// Between two questions.
+const PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(5) };
+/// The name of the step.
+const STEP: &str = "VerifyKubernetesAccess";
+
+/// What the API server says of the principal's access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Kubernetes {
+    /// It may.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// The API server did not answer.
+    Unreachable,
+    /// It was not asked.
+    NotPerformed,
+}
+
+/// What was proved, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the API server says.
+    pub kubernetes: Kubernetes,
+    /// How, or why not.
+    pub detail: String,
+    /// Whether it does not even know who the principal is (401).
+    pub unauthorized: bool,
+}
+
+impl Verdict {
+    fn new(kubernetes: Kubernetes, detail: impl Into<String>) -> Self {
+        Self { kubernetes, detail: detail.into(), unauthorized: false }
+    }
+}
+
+/// What the answer should become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Access was given.
+    Allowed,
+    /// Access was taken away.
+    Denied,
+}
+
+/// Asks the cluster's API server, as the principal, until the answer is the wanted one or the time for it is over. Whatever comes of
+/// it fails nothing: what EKS has taken counts.
+pub async fn ask(
+    context: &Context<'_>,
+    seen: &Observation,
+    policy: &PolicyArn,
+    scope: &AccessScope,
+    wanted: Wanted,
+    journal: &mut Journal,
+) -> Verdict {
+    let watch = Stopwatch::start();
+    let verdict = match prepare(context, seen, policy, scope).await {
+        Ok(question) => question.until(wanted, context, &seen.cluster).await,
+        Err(why) => {
+            let command = review::command(policy, scope);
+            Verdict::new(
+                Kubernetes::NotPerformed,
+                format!("the API server was not asked: {why}; as the principal, run: {command}"),
+            )
+        }
+    };
+    let outcome = match (verdict.kubernetes, wanted) {
+        (Kubernetes::Allowed, Wanted::Allowed) | (Kubernetes::Denied, Wanted::Denied) => StepOutcome::Succeeded,
+        (Kubernetes::NotPerformed, _) => StepOutcome::Skipped,
+        _ => StepOutcome::Failed,
+    };
+    journal.step(STEP, outcome, watch.elapsed(), verdict.detail.clone());
+    verdict
+}
+
+/// What is asked, where, and as whom.
+struct Question {
+    server: ApiServer,
+    asker: Asker,
+    reviews: Vec<Review>,
+}
+
+async fn prepare(
+    context: &Context<'_>,
+    seen: &Observation,
+    policy: &PolicyArn,
+    scope: &AccessScope,
+) -> Result<Question, String> {
+    let cluster = &seen.cluster;
+    let reviews = Review::of(policy, scope);
+    if reviews.is_empty() {
+        return Err(format!("no question is known that proves {}", policy.name()));
+    }
+    let (Some(endpoint), Some(ca)) = (&cluster.endpoint, &cluster.certificate_authority) else {
+        return Err("the cluster has no endpoint yet".to_owned());
+    };
+    let server = context.aws.api_server(&cluster.name, &cluster.region()?, endpoint, ca)?;
+    Ok(Question { server, asker: asker(context, seen).await?, reviews })
+}
+
+/// The principal itself, as far as the function can be it.
+async fn asker(context: &Context<'_>, seen: &Observation) -> Result<Asker, String> {
+    let principal = &seen.principal;
+    if principal.kind == PrincipalKind::User {
+        return Err("nobody but the user can ask as an IAM user".to_owned());
+    }
+    let session = format!("arn:{}:sts::{}:assumed-role/{}/", principal.partition, principal.account, principal.name);
+    if seen.caller.arn.starts_with(&session) {
+        return context.aws.oneself().await;
+    }
+    let external_id = context.settings.target_role.as_ref().and_then(|role| role.external_id.as_deref());
+    context.aws.assume(principal, external_id).await.map_err(|error| {
+        format!("the function cannot take on `{principal}` ({error}), which has to trust the function's role, and that role has to be allowed `sts:AssumeRole` on it")
+    })
+}
+
+impl Question {
+    async fn until(&self, wanted: Wanted, context: &Context<'_>, cluster: &Cluster) -> Verdict {
+        let watch = Stopwatch::start();
+        let limit = context.aws.deadline.min(Deadline::after(PROPAGATION));
+        let mut last = Answer::Unreachable("there was no time left to ask".to_owned());
+        let end = limit
+            .poll(PAUSES, async || {
+                last = self.put(context).await;
+                let over = matches!(
+                    (&last, wanted),
+                    (Answer::Unreachable(_), _)
+                        | (Answer::Allowed, Wanted::Allowed)
+                        | (Answer::NotAllowed | Answer::Unauthorized, Wanted::Denied)
+                );
+                over.then_some(())
+            })
+            .await;
+        let seconds = watch.elapsed().as_secs();
+        let asked = self.reviews.first().map(Review::command).unwrap_or_default();
+        let after = if end.is_some() { format!("after {seconds} s") } else { format!("still, after {seconds} s") };
+        match last {
+            Answer::Allowed => Verdict::new(
+                Kubernetes::Allowed,
+                format!("the API server says yes to the principal, {after} ({asked})"),
+            ),
+            Answer::NotAllowed => {
+                Verdict::new(Kubernetes::Denied, format!("the API server says no to the principal, {after} ({asked})"))
+            }
+            Answer::Unauthorized => Verdict {
+                unauthorized: true,
+                ..Verdict::new(Kubernetes::Denied, format!("the API server does not know the principal (401), {after}"))
+            },
+            Answer::Unreachable(why) => Verdict::new(
+                Kubernetes::Unreachable,
+                format!("the API server could not be asked: {why}{}", likely_reason(cluster)),
+            ),
+        }
+    }
+
+    /// The first answer that is not yes, else yes.
+    async fn put(&self, context: &Context<'_>) -> Answer {
+        for review in &self.reviews {
+            match self.server.ask(&self.asker, review, context.now()).await {
+                Answer::Allowed => {}
+                other => return other,
+            }
+        }
+        Answer::Allowed
+    }
+}
+
+/// Why an endpoint may be out of reach (aws-cdk issue 6642).
+fn likely_reason(cluster: &Cluster) -> String {
+    let cidrs = &cluster.public_access_cidrs;
+    if !cluster.public_endpoint {
+        "; the cluster's endpoint is private: the function has to run in its VPC to ask it (`VpcSubnetIds` of the template)".to_owned()
+    } else if cidrs.iter().any(|cidr| cidr == "0.0.0.0/0") || cidrs.is_empty() {
+        String::new()
+    } else {
+        format!("; the cluster's endpoint takes callers from {} alone", cidrs.join(", "))
+    }
+}

@@ -1,0 +1,267 @@
+//! Asking the cluster itself: the token, the questions, the waiting, and what the result says. Time is simulated; the simulated
+//! API server checks tokens as aws-iam-authenticator does.
+
+use std::time::Duration;
+
+use eks_break_glass::arn::{Partition, PolicyArn};
+use eks_break_glass::clock;
+use eks_break_glass::review::Review;
+use eks_break_glass::scope::AccessScope;
+use serde_json::{Value, json};
+use simulator::operation::Scope;
+use simulator::policy::Policy;
+use simulator::world::{Caller, Cluster, Delays, Entry, Mode, Principal};
+use simulator::{Simulation, World};
+
+use crate::scene::{Scene, steps, warnings};
+
+const ADMIN: &str = "arn:aws:iam::111122223333:role/team/new-cluster-admin";
+const USER: &str = "arn:aws:iam::111122223333:user/oncall";
+const ACCOUNT: &str = "111122223333";
+const POLICY: &str = "AmazonEKSClusterAdminPolicy";
+
+fn world() -> World {
+    World::new()
+        .with_cluster(Cluster::new("prod", Mode::Api))
+        .with_principal(Principal::new(ADMIN))
+        .with_principal(Principal::new(USER))
+        .with_assumable_role(ADMIN, ACCOUNT, None, Policy::allow_all())
+}
+
+fn scene(world: World) -> Scene {
+    Scene::new(Simulation::new(world))
+}
+
+fn slow(seconds: u64) -> Delays {
+    Delays { kubernetes: Duration::from_secs(seconds), ..Delays::default() }
+}
+
+fn event(fields: &Value) -> Value {
+    let mut event = json!({"clusterName": "prod", "principalArn": ADMIN, "verify": "kubernetes"});
+    for (field, value) in fields.as_object().unwrap() {
+        event[field] = value.clone();
+    }
+    event
+}
+
+fn kubernetes(result: &Value) -> (&str, &str) {
+    let verification = &result["verification"];
+    (verification["kubernetes"].as_str().unwrap(), verification["detail"].as_str().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cluster_itself_says_yes() {
+    let scene = scene(world());
+    let result = scene.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    let (verdict, detail) = kubernetes(&result);
+    assert_eq!(verdict, "ALLOWED");
+    assert!(detail.contains("kubectl auth can-i '*' '*' --all-namespaces"), "{detail}");
+    assert_eq!(scene.aws.api_server_requests(), 3, "all resources of the core group, of every group, and every path");
+    assert!(steps(&result).contains(&"VerifyKubernetesAccess SUCCEEDED".to_owned()));
+    assert_eq!(warnings(&result), [""; 0]);
+    // By way of the role, whose path AssumeRole wants and a session does not have.
+    assert!(scene.aws.calls().iter().any(|call| call.operation == "AssumeRole" && call.outcome == "200"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unauthorized_then_allowed_is_waited_for() {
+    let scene = scene(world().with_delays(slow(40)));
+    let begun = clock::instant();
+    let result = scene.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(kubernetes(&result).0, "ALLOWED");
+    assert!((Duration::from_secs(40)..Duration::from_secs(50)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn denied_then_allowed_is_waited_for() {
+    let view = Entry::new(ADMIN).with_policy("AmazonEKSViewPolicy", Scope::cluster());
+    let scene = scene(world().with_entry("prod", view).with_delays(slow(25)));
+    let result = scene.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(kubernetes(&result).0, "ALLOWED");
+    assert!(scene.aws.api_server_requests() > 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_comes_is_denied_and_the_grant_counts_all_the_same() {
+    let scene = scene(world().with_delays(slow(600)));
+    let begun = clock::instant();
+    let result = scene.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    let (verdict, detail) = kubernetes(&result);
+    assert_eq!(verdict, "DENIED");
+    assert!(detail.contains("401"), "{detail}");
+    assert!((Duration::from_secs(80)..=Duration::from_secs(95)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert_eq!(warnings(&result), ["KUBERNETES_ACCESS_DENIED"]);
+    let message = result["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("`recreateEntry`"), "an entry may be stale without IAM proving it: {message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_entry_that_iam_does_not_prove_is_seen_from_inside() {
+    let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER").with_policy(POLICY, Scope::cluster());
+    let world = world().with_entry("prod", entry).with_policy(Policy::allow_all().without(&["iam:GetRole"]));
+    let scene = scene(world);
+    let result = scene.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(result["status"], "ALREADY_GRANTED");
+    assert_eq!(kubernetes(&result).0, "DENIED");
+    assert!(warnings(&result).contains(&"KUBERNETES_ACCESS_DENIED".to_owned()));
+    let mended = scene.send(&event(&json!({"recreateEntry": true}))).await.unwrap();
+    assert_eq!(kubernetes(&mended).0, "ALLOWED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn out_of_reach_is_said_at_once_with_the_likely_reason() {
+    let network = json!({"endpointPublicAccess": true, "publicAccessCidrs": ["203.0.113.0/24"]});
+    let private = json!({"endpointPublicAccess": false});
+    for (network, reason) in [(network, "203.0.113.0/24"), (private, "VpcSubnetIds")] {
+        let world = world().with_cluster(Cluster::new("prod", Mode::Api).describing("resourcesVpcConfig", network));
+        let scene = scene(world);
+        scene.aws.cut_off_api_servers();
+        let begun = clock::instant();
+        let result = scene.send(&event(&json!({}))).await.unwrap();
+        assert_eq!(result["status"], "GRANTED");
+        let (verdict, detail) = kubernetes(&result);
+        assert_eq!(verdict, "UNREACHABLE");
+        assert!(detail.contains(reason), "{detail}");
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_be_asked_as_is_told_what_to_run() {
+    let stranger = world().with_principal(Principal::new("arn:aws:iam::111122223333:role/closed"));
+    for (principal, why) in [(USER, "IAM user"), ("arn:aws:iam::111122223333:role/closed", "sts:AssumeRole")] {
+        let scene = scene(stranger.clone());
+        let result = scene.send(&event(&json!({"principalArn": principal}))).await.unwrap();
+        assert_eq!(result["status"], "GRANTED");
+        let (verdict, detail) = kubernetes(&result);
+        assert_eq!(verdict, "NOT_PERFORMED");
+        assert!(detail.contains(why) && detail.contains("kubectl auth can-i '*' '*' --all-namespaces"), "{detail}");
+        assert_eq!(scene.aws.api_server_requests(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_external_id_is_sent_where_there_is_one() {
+    let guarded = world().with_assumable_role(ADMIN, ACCOUNT, Some("right"), Policy::allow_all());
+    for (external_id, wanted) in [("right", "ALLOWED"), ("wrong", "NOT_PERFORMED")] {
+        let scene = scene(guarded.clone()).with("TARGET_ROLE_NAME", "there").with("TARGET_EXTERNAL_ID", external_id);
+        let result = scene.send(&event(&json!({}))).await.unwrap();
+        assert_eq!(kubernetes(&result).0, wanted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_functions_own_role_is_asked_as_with_its_own_credentials() {
+    let own = "arn:aws:iam::111122223333:role/eks-break-glass";
+    let world = world().with_principal(Principal::new(own)).with_secret("ASIAEXAMPLE", "very-secret");
+    let scene = scene(world);
+    let result = scene.send(&event(&json!({"principalArn": own}))).await.unwrap();
+    assert_eq!(kubernetes(&result).0, "ALLOWED");
+    assert!(scene.aws.calls().iter().all(|call| call.operation != "AssumeRole"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_policy_is_asked_what_it_answers_in_its_scope() {
+    for policy in [
+        POLICY,
+        "AmazonEKSAdminPolicy",
+        "AmazonEKSEditPolicy",
+        "AmazonEKSViewPolicy",
+        "AmazonEKSAdminViewPolicy",
+        "AmazonEKSSecretReaderPolicy",
+        "AmazonEKSSecretAdminPolicy",
+    ] {
+        for scope in [json!({"type": "cluster"}), json!({"type": "namespace", "namespaces": ["team-a", "dev-*"]})] {
+            let scene = scene(world()).with("ALLOWED_POLICIES", policy);
+            let result = scene.send(&event(&json!({"policyArn": policy, "accessScope": scope}))).await.unwrap();
+            assert_eq!(kubernetes(&result).0, "ALLOWED", "{policy} {scope}");
+        }
+    }
+    let other = scene(world()).with("ALLOWED_POLICIES", "AmazonEMRJobPolicy");
+    let result = other.send(&event(&json!({"policyArn": "AmazonEMRJobPolicy"}))).await;
+    // The simulated EKS knows the policy or not; there is no question that would fit it either way.
+    if let Ok(result) = result {
+        assert_eq!(kubernetes(&result).0, "NOT_PERFORMED");
+    }
+}
+
+#[test]
+fn the_questions_are_those_of_kubectl() {
+    let admin = PolicyArn::named(POLICY, Partition::Aws);
+    let reviews = Review::of(&admin, &AccessScope::Cluster);
+    assert_eq!(reviews[0].body()["spec"], json!({"resourceAttributes": {"verb": "*", "resource": "*"}}));
+    assert_eq!(reviews[2].body()["spec"], json!({"nonResourceAttributes": {"verb": "*", "path": "*"}}));
+    let view = PolicyArn::named("AmazonEKSViewPolicy", Partition::Aws);
+    let reviews = Review::of(&view, &AccessScope::Namespaces(vec!["dev-*".to_owned()]));
+    assert_eq!(reviews[0].command(), "kubectl auth can-i get pods --namespace dev-x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_being_told_to_the_cluster_is_not_asked() {
+    let scene = scene(world());
+    let result = scene.send(&event(&json!({"verify": "controlPlane"}))).await.unwrap();
+    assert_eq!(kubernetes(&result).0, "NOT_PERFORMED");
+    assert_eq!(scene.aws.api_server_requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_revoke_it_is_asked_until_it_says_no() {
+    let scene = scene(world());
+    let granted = scene.send(&event(&json!({}))).await.unwrap();
+    scene.aws.world(|world| world.delays = slow(30));
+    let mut undo = granted["undo"].clone();
+    undo["verify"] = json!("kubernetes");
+    let begun = clock::instant();
+    let revoked = scene.send(&undo).await.unwrap();
+    assert_eq!(revoked["status"], "REVOKED");
+    let (verdict, detail) = kubernetes(&revoked);
+    assert_eq!(verdict, "DENIED");
+    assert!(detail.contains("after 3"), "how long it lingered: {detail}");
+    assert!(begun.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_that_stays_by_another_way_is_warned_of() {
+    let mut cluster = Cluster::new("prod", Mode::ApiAndConfigMap);
+    cluster.aws_auth.push(ADMIN.to_owned());
+    let scene = scene(world().with_cluster(cluster));
+    let granted = scene.send(&event(&json!({}))).await.unwrap();
+    let mut undo = granted["undo"].clone();
+    undo["verify"] = json!("kubernetes");
+    let revoked = scene.send(&undo).await.unwrap();
+    assert_eq!(kubernetes(&revoked).0, "ALLOWED");
+    assert!(warnings(&revoked).contains(&"KUBERNETES_ACCESS_REMAINS".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_token_and_no_credential_reaches_the_log() {
+    let scene = scene(world().with_delays(slow(600)));
+    scene.send(&event(&json!({}))).await.unwrap();
+    let log = scene.log().iter().map(Value::to_string).collect::<String>();
+    for secret in ["k8s-aws-v1", "X-Amz-Signature", "ASIASIMULATED", "very-secret", "Bearer"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_of_another_account_with_the_same_role_name_is_not_the_principal() {
+    let own_name = "arn:aws:iam::999999999999:role/eks-break-glass";
+    let world = world().with_caller(
+        "nobody",
+        Caller { arn: String::new(), account: String::new(), user_id: String::new(), policy: Policy::allow_all() },
+    );
+    let scene = scene(world.with_principal(Principal::new(own_name)));
+    let result = scene.send(&event(&json!({"principalArn": own_name}))).await.unwrap();
+    assert_eq!(kubernetes(&result).0, "NOT_PERFORMED", "its own credentials would speak of another role");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signature_that_sts_refuses_is_a_401() {
+    let own = "arn:aws:iam::111122223333:role/eks-break-glass";
+    let world = world().with_principal(Principal::new(own)).with_secret("ASIAEXAMPLE", "another secret");
+    let result = scene(world).send(&event(&json!({"principalArn": own}))).await.unwrap();
+    let (verdict, detail) = kubernetes(&result);
+    assert!(verdict == "DENIED" && detail.contains("401"), "{detail}");
+}
