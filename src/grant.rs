@@ -191,7 +191,11 @@ impl Granting<'_> {
                 self.goal.deleted = Some((**entry).clone());
             }
             let progress = hand.carry_out(step, journal).await?;
-            done.push(step.clone());
+            // A schedule that is made and not seen again was removed, by a revoke at the same time: it is made again. One that somebody
+            // else had made first is waited for.
+            if !matches!((&progress, step), (Progress::Done, Step::ScheduleRevoke { .. })) {
+                done.push(step.clone());
+            }
             // What is there from here on is new.
             self.goal.recreate &= !matches!(step, Step::DeleteEntry(_) | Step::CreateEntry(_));
             match (progress, step) {
@@ -222,6 +226,7 @@ impl Granting<'_> {
         Ok(None)
     }
 
+    /// What was there before this grant touched anything.
     fn remember_before(&mut self, journal: &Journal) {
         if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
             journal.record_before(&self.seen);

@@ -15,6 +15,8 @@ use crate::arn::{Partition, Region};
 
 /// What the presigned request says of its own life; EKS takes it for 15 minutes whatever it says.
 const VALID_FOR: Duration = Duration::from_mins(1);
+/// The longest token that a cluster takes, in bytes.
+const LONGEST: usize = 4096;
 /// The header that ties the token to one cluster.
 const CLUSTER_HEADER: &str = "x-k8s-aws-id";
 
@@ -54,7 +56,11 @@ pub(super) fn token(
     }
     let encoded = base64::encode(signed);
     // Base64 for URLs, without padding.
-    Ok(format!("k8s-aws-v1.{}", encoded.replace('+', "-").replace('/', "_").trim_end_matches('=')))
+    let token = format!("k8s-aws-v1.{}", encoded.replace('+', "-").replace('/', "_").trim_end_matches('='));
+    if token.len() > LONGEST {
+        return Err(format!("the token would have {} bytes, and clusters take at most {LONGEST}", token.len()));
+    }
+    Ok(token)
 }
 
 /// As a value in a query.
@@ -65,4 +71,47 @@ fn encoded(text: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(region: &str, session: Option<&str>) -> Result<String, String> {
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", session.map(str::to_owned), None, "test");
+        let token = token(
+            &credentials,
+            &Region::parse(region).map_err(|error| error.to_string())?,
+            "prod",
+            Timestamp::UNIX_EPOCH,
+        )?;
+        let encoded = token.trim_start_matches("k8s-aws-v1.").replace('-', "+").replace('_', "/");
+        let padding = "=".repeat((4 - encoded.len() % 4) % 4);
+        let url = base64::decode(encoded + &padding).map_err(|error| error.to_string())?;
+        String::from_utf8(url).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_partition_has_its_own_host_and_the_region_its_own_endpoint() -> Result<(), String> {
+        for (region, host) in [
+            ("eu-west-1", "sts.eu-west-1.amazonaws.com"),
+            ("us-east-1", "sts.us-east-1.amazonaws.com"),
+            ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+            ("us-gov-west-1", "sts.us-gov-west-1.amazonaws.com"),
+            ("us-iso-east-1", "sts.us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1", "sts.us-isob-east-1.sc2s.sgov.gov"),
+        ] {
+            let url = url(region, Some("session"))?;
+            assert!(url.starts_with(&format!("https://{host}/?Action=GetCallerIdentity&Version=2011-06-15&")), "{url}");
+            assert!(url.contains("&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&"), "{url}");
+            assert!(url.contains("&X-Amz-Expires=60&") && url.contains("&X-Amz-Security-Token=session"), "{url}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_token_that_no_cluster_would_take_is_not_made() {
+        let refused = url("eu-west-1", Some(&"x".repeat(3000)));
+        assert!(refused.is_err_and(|why| why.contains("4096")));
+    }
 }

@@ -540,3 +540,31 @@ async fn a_principal_that_is_gone_from_iam_can_be_revoked_at_once() {
     assert_eq!(scene.send(&result["undo"]).await.unwrap()["status"], "REVOKED");
     assert_eq!(entries(&scene), BTreeMap::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_at_the_same_time_does_not_leave_access_without_its_end() {
+    let slow = simulator::world::Delays { entry: Duration::from_secs(30), ..Default::default() };
+    let scene = scene(world(Mode::Api).with_delays(slow));
+    let (event, by_hand) = (grant(&json!({})), revoke(&json!({})));
+    // The entry is made and not to be seen yet when somebody revokes: what they find is the schedule alone.
+    let (granted, revoked) = tokio::join!(scene.send(&event), async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        scene.send(&by_hand).await
+    });
+    assert_eq!(revoked.unwrap()["status"], "NOTHING_TO_REVOKE");
+    let granted = granted.unwrap();
+    assert_eq!(granted["status"], "GRANTED");
+    assert_ne!(granted["expiresAt"], Value::Null);
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_grants_at_once_share_one_schedule() {
+    let scene = Scene::new(Simulation::new(world(Mode::Api)).with_latency(Duration::from_millis(20))).with_schedules();
+    let (short, long) = (grant(&json!({"duration": "1h"})), grant(&json!({"duration": "2h"})));
+    let (one, other) = tokio::join!(scene.send(&short), scene.send(&long));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(schedules(&scene).len(), 1);
+    assert_eq!(one["expiresAt"], other["expiresAt"], "both say what there is");
+    assert!(is_admin(&scene));
+}
