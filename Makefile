@@ -41,7 +41,7 @@ lint: .needs-cargo .tools/cargo/bin/cargo-deny check-template ## Formatting, lin
 
 check-template: .tools/checks/.installed ## The template, as SAM and CloudFormation see it
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .tools/checks/bin/sam validate --lint --template template.yaml
-	.tools/checks/bin/cfn-lint template.yaml
+	.tools/checks/bin/cfn-lint template.yaml target-account.yaml
 
 build: .needs-cargo .tools/checks/.installed ## What SAM deploys, for this machine's architecture
 	PATH="$(CURDIR)/.tools/checks/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 \

@@ -37,7 +37,6 @@ pub async fn run(
     journal: &mut Journal,
 ) -> Result<Outcome, Failure> {
     let settings = context.settings;
-    guard::request(settings, request, grant)?;
     let subject = Subject {
         cluster: &request.cluster,
         principal: &grant.principal.principal,

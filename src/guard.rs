@@ -6,14 +6,18 @@ use jiff::SignedDuration;
 use crate::arn::{PolicyArn, Principal, PrincipalArn};
 use crate::error::Failure;
 use crate::pattern;
-use crate::request::{Grant, Request};
+use crate::request::{Action, Grant, Request};
 use crate::settings::Settings;
 
-/// Judges a grant by what the request alone tells.
+/// Judges a request by what it alone tells. Grants are bound by the settings; a revoke without evidence is judged once that is
+/// known, and an inspection changes nothing.
 ///
 /// # Errors
 /// `RequestDenied`, naming the setting that forbids it.
-pub fn request(settings: &Settings, request: &Request, grant: &Grant) -> Result<(), Failure> {
+pub fn request(settings: &Settings, request: &Request) -> Result<(), Failure> {
+    let Action::Grant(grant) = &request.action else {
+        return Ok(());
+    };
     if settings.require_reason && request.reason.is_none() {
         return Err(Failure::denied("REQUIRE_REASON", "a grant needs a `reason`"));
     }

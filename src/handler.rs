@@ -19,7 +19,7 @@ use crate::journal::Journal;
 use crate::log::{Level, Log, Sink};
 use crate::request::{Action, Request};
 use crate::settings::{Misconfigured, Settings};
-use crate::{grant, inspect, revoke};
+use crate::{grant, guard, inspect, look, revoke};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
@@ -108,8 +108,19 @@ impl Invocation {
     async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Value, Failure> {
         let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
         let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
+        guard::request(&ready.settings, request)?;
+        let aws = ready.connection.aws(&request.cluster.region, self.deadline);
+        let aws = look::reach(
+            aws,
+            &ready.settings,
+            self.function.as_ref(),
+            &request.cluster,
+            self.clock.now(),
+            &mut self.journal,
+        )
+        .await?;
         let context = Context {
-            aws: &ready.connection.aws(&request.cluster.region, self.deadline),
+            aws: &aws,
             settings: &ready.settings,
             schedules: Schedules::new(&ready.settings, self.function.as_ref()),
             request_id: &self.request_id,

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::apply::{PAUSES, PROPAGATION};
-use crate::arn::{ClusterRef, PolicyArn, Principal, PrincipalArn, PrincipalKind, SessionArn, permission_set};
-use crate::aws::{ApiError, Aws, Identity, Kind, Operation};
+use crate::arn::{
+    ClusterRef, FunctionArn, PolicyArn, Principal, PrincipalArn, PrincipalKind, SessionArn, permission_set,
+};
+use crate::aws::{ApiError, Aws, Identity, Kind, Operation, TargetAccount};
 use crate::clock::{Deadline, Pauses};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
@@ -12,6 +16,7 @@ use crate::expiry::{Expiry, PendingRevoke, Slot};
 use crate::journal::{Journal, Timed};
 use crate::observation::{AccessPolicy, Caller, EntryState, IamPrincipal, Observation};
 use crate::plan::{Plan, Step, policy_name};
+use crate::settings::Settings;
 
 /// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.
 const IAM_DELAY: Duration = Duration::from_secs(15);
@@ -211,23 +216,68 @@ fn read_schedule(context: &Context<'_>, slot: Slot, input: Result<Option<String>
     }
 }
 
-/// A cluster in another account can only be reached in a role there, and this version takes on none; a cluster of the
-/// same name in our own account is another one.
+/// AWS in the account that the cluster's ARN names: the function's own, or one in which it takes on a role.
+///
+/// # Errors
+/// `RequestDenied` if there is no role to take on, `PermissionDenied` if it cannot be taken on.
+pub async fn reach(
+    aws: Aws,
+    settings: &Settings,
+    function: Option<&FunctionArn>,
+    cluster: &ClusterRef,
+    now: Timestamp,
+    journal: &mut Journal,
+) -> Result<Aws, Failure> {
+    let Some(account) = cluster.account.as_ref().filter(|account| function.is_some_and(|own| own.account != **account))
+    else {
+        return Ok(aws);
+    };
+    let Some(role) = &settings.target_role else {
+        return Err(out_of_reach(cluster, account));
+    };
+    let target = TargetAccount {
+        id: account.clone(),
+        role_arn: format!("arn:{}:iam::{account}:role/{}", cluster.partition, role.name),
+        external_id: role.external_id.clone(),
+    };
+    let there = Timed::call(Operation::AssumeRole, aws.in_account(&target, &cluster.region, now)).await;
+    journal.call(there, |_| format!("{}, for as long as it lasts", target.role_arn)).map_err(|error| {
+        let denied = error.kind == Kind::Denied;
+        let failure = Failure::from(error);
+        if denied {
+            let remedy = format!(
+                "roll `target-account.yaml` out to account {account}: its role has to trust this function's role (`TARGET_ROLE_NAME`, `TARGET_EXTERNAL_ID`); and {}",
+                failure.remedy
+            );
+            Failure { remedy, ..failure }
+        } else {
+            failure
+        }
+    })
+}
+
+/// A cluster of the same name in the account that is asked is another one.
 ///
 /// # Errors
 /// `RequestDenied`, naming the setting that would be needed.
 pub fn within_reach(cluster: &ClusterRef, caller: &Caller) -> Result<(), Failure> {
     match &cluster.account {
-        Some(account) if *account != caller.account_id => Err(Failure::new(
-            ErrorName::RequestDenied,
-            format!(
-                "cluster `{}` is in account {account}, and this function works in account {}: it would need a role there (`TARGET_ROLE_NAME`), which this version cannot take on yet",
-                cluster.name, caller.account_id
-            ),
-            format!("send the event to a function in account {account}"),
-        )),
+        Some(account) if *account != caller.account_id => Err(out_of_reach(cluster, account)),
         _ => Ok(()),
     }
+}
+
+fn out_of_reach(cluster: &ClusterRef, account: &str) -> Failure {
+    Failure::new(
+        ErrorName::RequestDenied,
+        format!(
+            "cluster `{}` is in account {account}, and the setting `TARGET_ROLE_NAME`, which names the role to take on there, is absent",
+            cluster.name
+        ),
+        format!(
+            "have the operator of this function set it and roll `target-account.yaml` out to account {account}, or send the event to a function there"
+        ),
+    )
 }
 
 /// What IAM's answer says of the principal. It speaks of the function's own account only.

@@ -49,6 +49,7 @@ pub struct NewSchedule {
     pub name: String,
     pub expression: String,
     pub timezone: Option<String>,
+    pub description: Option<String>,
     pub flexible: Option<String>,
     pub action_after_completion: Option<String>,
     pub state: Option<String>,
@@ -220,7 +221,7 @@ impl Operation {
     }
 }
 
-/// A call's answer: JSON for EKS, the inside of the result element for STS and IAM.
+/// A call's answer: JSON for EKS and Scheduler, the inside of the result element for STS and IAM.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// A body in JSON.

@@ -3,7 +3,7 @@
 //! Rules cite their source: pages of the EKS User Guide ("UG") and the IAM User Guide, or the issue where somebody met them;
 //! "facts §N" is the section of this project's collection, "EKS access entries: fact sheet", that they were taken from.
 //!
-//! Other services (EventBridge) would be modules beside `sts`, called from [`World::call`].
+//! Other services are modules beside `sts` and `scheduler`, called from [`World::call`].
 
 mod access_policy;
 mod authorization;
@@ -86,7 +86,7 @@ pub struct World {
     assumable: BTreeMap<String, sts::AssumableRole>,
     principals: BTreeMap<String, Principal>,
     clusters: BTreeMap<(String, String, String), Cluster>,
-    schedule_groups: BTreeSet<String>,
+    schedule_groups: BTreeSet<(String, String, String)>,
     schedules: BTreeMap<scheduler::Key, Schedule>,
     schedule_quota: usize,
     ids: u64,
@@ -208,12 +208,12 @@ impl World {
     /// A cluster, by its ARN or, in the home account and region, by its name.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.get(&cluster_key(name))
+        self.clusters.get(&key_of("cluster/", name))
     }
 
     /// A cluster, by its ARN or, in the home account and region, by its name; to be changed.
     pub fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
-        self.clusters.get_mut(&cluster_key(name))
+        self.clusters.get_mut(&key_of("cluster/", name))
     }
 
     /// A role or user, to be changed.
@@ -307,11 +307,11 @@ impl World {
     }
 }
 
-/// Account, region and name of a cluster that is given by its ARN or its name.
-fn cluster_key(name: &str) -> (String, String, String) {
+/// Account, region and name of what is given by its ARN, in which `kind` precedes the name, or by its name.
+fn key_of(kind: &str, name: &str) -> (String, String, String) {
     let mut fields = name.splitn(6, ':').skip(3);
     let (region, account) = (fields.next().unwrap_or(REGION), fields.next().unwrap_or(ACCOUNT));
-    let name = fields.next().and_then(|resource| resource.strip_prefix("cluster/")).unwrap_or(name);
+    let name = fields.next().and_then(|resource| resource.strip_prefix(kind)).unwrap_or(name);
     (account.to_owned(), region.to_owned(), name.to_owned())
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::chain;
-use super::{ApiError, Aws, token};
+use super::{ApiError, Aws, sts, token};
 use crate::arn::{PrincipalArn, Region};
 use crate::review::Review;
 
@@ -105,6 +105,9 @@ impl Aws {
     /// # Errors
     /// If it has no credentials.
     pub async fn oneself(&self) -> Result<Asker, String> {
+        if let Some(session) = &self.session {
+            return Ok(Asker(session.clone()));
+        }
         let provider = self.connection.0.config.credentials_provider().ok_or("the function has no credentials")?;
         // Not the error's `Debug`, which shows more.
         provider.provide_credentials().await.map(Asker).map_err(|error| error.to_string())
@@ -116,7 +119,7 @@ impl Aws {
     /// # Errors
     /// If the role does not trust the function, or the function may not take it on.
     pub async fn assume(&self, role: &PrincipalArn, external_id: Option<&str>) -> Result<Asker, ApiError> {
-        self.assume_role(role.as_str(), external_id, Some(super::sts::MAY_NOTHING)).await.map(Asker)
+        self.assume_role(role.as_str(), external_id, Some(sts::MAY_NOTHING)).await.map(Asker)
     }
 }
 

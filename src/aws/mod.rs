@@ -3,6 +3,7 @@
 //! The seam for tests is the SDK's own: its HTTP client. What runs in Lambda runs in the tests,
 //! signing, retries and parsing included, and only the network is replaced.
 
+mod account;
 mod cluster;
 mod eks;
 mod error;
@@ -23,9 +24,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_eks::config::{IntoShared as _, SharedHttpClient};
 use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sts::config::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_sts::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use futures_util::future::BoxFuture;
 
+pub use account::TargetAccount;
 pub use cluster::{Answer, ApiServer, Asker, ClusterConnectors};
 pub use eks::{NewEntry, Update, UpdateStatus};
 pub use error::{ApiError, Kind};
@@ -55,7 +57,9 @@ struct Shared {
     endpoints: Endpoints,
     home: Region,
     clusters: ClusterConnectors,
-    regional: Mutex<BTreeMap<String, Clients>>,
+    /// The clients of each region, and of each region of another account.
+    regional: Mutex<BTreeMap<(Option<String>, String), Clients>>,
+    accounts: account::Sessions,
     scheduler: OnceLock<aws_sdk_scheduler::Client>,
 }
 
@@ -110,6 +114,7 @@ impl Connection {
             home: home.clone(),
             clusters,
             regional: Mutex::default(),
+            accounts: account::Sessions::default(),
             scheduler: OnceLock::new(),
         }))
     }
@@ -117,9 +122,8 @@ impl Connection {
     /// AWS in one region, until a deadline.
     #[must_use]
     pub fn aws(&self, region: &Region, deadline: Deadline) -> Aws {
-        let mut regional = self.0.regional.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients = regional.entry(region.as_str().to_owned()).or_insert_with(|| self.0.clients(region)).clone();
-        Aws { clients, connection: self.clone(), deadline }
+        let clients = self.0.kept(None, region, || self.0.config(region));
+        Aws { clients, connection: self.clone(), session: None, deadline }
     }
 }
 
@@ -128,15 +132,21 @@ impl Shared {
         self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
     }
 
-    fn clients(&self, region: &Region) -> Clients {
-        let config = self.config(region);
+    /// The clients of a region, made at the first use.
+    fn kept(&self, account: Option<&str>, region: &Region, config: impl FnOnce() -> SdkConfig) -> Clients {
+        let mut regional = self.regional.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (account.map(str::to_owned), region.as_str().to_owned());
+        regional.entry(key).or_insert_with(|| self.clients(&config())).clone()
+    }
+
+    fn clients(&self, config: &SdkConfig) -> Clients {
         let iam_timeouts =
             TimeoutConfig::builder().operation_timeout(IAM_TIMEOUT).operation_attempt_timeout(IAM_TIMEOUT).build();
-        let mut eks = aws_sdk_eks::config::Builder::from(&config);
+        let mut eks = aws_sdk_eks::config::Builder::from(config);
         eks.set_endpoint_url(self.endpoints.eks.clone());
-        let mut iam = aws_sdk_iam::config::Builder::from(&config).timeout_config(iam_timeouts);
+        let mut iam = aws_sdk_iam::config::Builder::from(config).timeout_config(iam_timeouts);
         iam.set_endpoint_url(self.endpoints.iam.clone());
-        let mut sts = aws_sdk_sts::config::Builder::from(&config);
+        let mut sts = aws_sdk_sts::config::Builder::from(config);
         sts.set_endpoint_url(self.endpoints.sts.clone());
         Clients {
             eks: aws_sdk_eks::Client::from_conf(eks.build()),
@@ -187,6 +197,8 @@ struct Clients {
 pub struct Aws {
     clients: Clients,
     connection: Connection,
+    /// The session in another account that this is.
+    session: Option<Credentials>,
     /// When everything has to be over.
     pub deadline: Deadline,
 }

@@ -1,5 +1,7 @@
 //! STS: who the function is.
 
+use std::time::SystemTime;
+
 use aws_sdk_sts::config::Credentials;
 
 use super::{ApiError, Aws, Operation};
@@ -7,7 +9,9 @@ use crate::observation::Caller;
 
 /// The name of the sessions that the function takes on other roles in: what `CloudTrail` shows.
 const SESSION_NAME: &str = "eks-break-glass";
-/// The shortest session that there is. Source: `AssumeRole` in the STS API reference.
+/// How long a session lasts: the longest that a role may grant to another role's session ("role chaining" in the IAM User Guide).
+const SESSION_SECONDS: i32 = 3600;
+/// The shortest session that there is, for one that asks one question. Source: `AssumeRole` in the STS API reference.
 const SHORTEST_SESSION_SECONDS: i32 = 900;
 /// A session that may do nothing. Who it is, STS tells it all the same: `GetCallerIdentity` cannot be denied.
 pub(super) const MAY_NOTHING: &str =
@@ -44,7 +48,7 @@ impl Aws {
             .assume_role()
             .role_arn(role_arn)
             .role_session_name(SESSION_NAME)
-            .duration_seconds(SHORTEST_SESSION_SECONDS)
+            .duration_seconds(if policy.is_some() { SHORTEST_SESSION_SECONDS } else { SESSION_SECONDS })
             .set_external_id(external_id.map(str::to_owned))
             .set_policy(policy.map(str::to_owned))
             .send();
@@ -52,6 +56,7 @@ impl Aws {
         let given =
             answer.credentials.ok_or_else(|| ApiError::unreadable(operation, "there are no credentials in it"))?;
         let token = Some(given.session_token);
-        Ok(Credentials::new(given.access_key_id, given.secret_access_key, token, None, "AssumeRole"))
+        let end = SystemTime::try_from(given.expiration).ok();
+        Ok(Credentials::new(given.access_key_id, given.secret_access_key, token, end, "AssumeRole"))
     }
 }

@@ -8,6 +8,7 @@ use eks_break_glass::arn::Region;
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
+use simulator::policy::Policy;
 use simulator::world::{Cluster, Mode, Principal};
 use simulator::{Simulation, World};
 
@@ -62,8 +63,13 @@ async fn every_event_does_what_it_is_documented_for() {
     for (path, event) in events() {
         let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
         let mut world = World::new().with_cluster(
-            Cluster::new(&request.cluster.name, Mode::ConfigMap).at("111122223333", request.cluster.region.as_str()),
+            Cluster::new(&request.cluster.name, Mode::ConfigMap)
+                .at(request.cluster.account.as_deref().unwrap_or("111122223333"), request.cluster.region.as_str()),
         );
+        let there = "arn:aws:iam::444455556666:role/eks-break-glass-target";
+        world = world
+            .with_assumable_role(there, "111122223333", None, Policy::allow_all())
+            .with_principal(Principal::new("arn:aws:iam::444455556666:role/oncall"));
         for principal in [
             "role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978",
             "role/new-cluster-admin",
@@ -74,6 +80,7 @@ async fn every_event_does_what_it_is_documented_for() {
         }
         let scene = Scene::new(Simulation::new(world.with_schedule_group(GROUP)))
             .with_schedules()
+            .with("TARGET_ROLE_NAME", "eks-break-glass-target")
             .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSAdminPolicy");
         let status =
             scene.send(&event).await.unwrap_or_else(|failed| panic!("{}: {failed:?}", path.display()))["status"]

@@ -3,7 +3,7 @@
 use eks_break_glass::arn::Region;
 use eks_break_glass::error::{ErrorName, Failure};
 use eks_break_glass::guard;
-use eks_break_glass::request::{Action, Request};
+use eks_break_glass::request::Request;
 use serde_json::{Value, json};
 
 use crate::settings::settings;
@@ -11,8 +11,7 @@ use crate::settings::settings;
 fn judge(variables: &[(&str, &str)], event: &Value) -> Result<(), Failure> {
     let settings = settings(variables).unwrap();
     let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-    let Action::Grant(grant) = &request.action else { panic!("not a grant") };
-    guard::request(&settings, &request, grant)
+    guard::request(&settings, &request)
 }
 
 fn event() -> Value {

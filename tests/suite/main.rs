@@ -5,6 +5,7 @@
 //! | `request`, `principals`, `settings`, `guardrails`, `planner` | what is decided, without any I/O |
 //! | `adapter` | what the SDK sends, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
+//! | `accounts` | clusters of other accounts and regions |
 //! | `expiry` | access that ends: schedules, extensions, revokes |
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
@@ -20,6 +21,7 @@
     reason = "a test that meets the unexpected should stop there"
 )]
 
+mod accounts;
 mod adapter;
 mod contract;
 mod expiry;

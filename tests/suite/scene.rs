@@ -1,7 +1,7 @@
 //! A scene: the whole function, from the event to the result, on a simulated AWS under simulated time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_eks::config::Credentials;
@@ -35,18 +35,21 @@ pub(crate) struct Scene {
     /// The simulated AWS.
     pub(crate) aws: Simulation,
     settings: HashMap<String, String>,
+    function: OnceLock<Function>,
     log: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Scene {
     /// The function, with its default settings, in that AWS.
     pub(crate) fn new(aws: Simulation) -> Self {
-        Self { aws, settings: HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]), log: Arc::default() }
+        let settings = HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]);
+        Self { aws, settings, function: OnceLock::new(), log: Arc::default() }
     }
 
     /// The same with a setting.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
+        self.function = OnceLock::new();
         self
     }
 
@@ -73,8 +76,20 @@ impl Scene {
         self.send_for(event, LAMBDA_TIMEOUT).await
     }
 
-    /// Sends an event to a function that Lambda lets run for so long.
+    /// Sends an event to a function that Lambda lets run for so long. It stays warm from one event to the next.
     pub(crate) async fn send_for(&self, event: &Value, timeout: Duration) -> Result<Value, Failed> {
+        let mut context = Context::default();
+        "8f507cfc-xmpl-4697-b07a-ac58fc914c95".clone_into(&mut context.request_id);
+        format!("{FUNCTION}:live").clone_into(&mut context.invoked_function_arn);
+        let now = self.aws.world(|world| world.now());
+        let end = now.as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
+        context.deadline = u64::try_from(end).unwrap();
+        let payload = RawValue::from_string(event.to_string()).unwrap();
+        let function = self.function.get_or_init(|| self.start()).clone();
+        function.handle(LambdaEvent::new(payload, context)).await
+    }
+
+    fn start(&self) -> Function {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
             let credentials =
                 Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
@@ -84,22 +99,14 @@ impl Scene {
             (settings, connection)
         });
         let (log, aws) = (Arc::clone(&self.log), self.aws.clone());
-        let clock = Clock::new(move || aws.world(|world| world.now()));
-        let function = Function::new(
+        Function::new(
             settings,
             Sink::new(move |line| {
                 let line = serde_json::from_str(line).expect("every line of the log is one JSON object");
                 log.lock().unwrap().push(line);
             }),
-            clock.clone(),
-        );
-        let mut context = Context::default();
-        "8f507cfc-xmpl-4697-b07a-ac58fc914c95".clone_into(&mut context.request_id);
-        format!("{FUNCTION}:live").clone_into(&mut context.invoked_function_arn);
-        let end = clock.now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
-        context.deadline = u64::try_from(end).unwrap();
-        let payload = RawValue::from_string(event.to_string()).unwrap();
-        function.handle(LambdaEvent::new(payload, context)).await
+            Clock::new(move || aws.world(|world| world.now())),
+        )
     }
 
     /// What was logged so far.

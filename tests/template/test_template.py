@@ -36,6 +36,7 @@ def short_form(loader, suffix, node):
 
 Loader.add_multi_constructor("!", short_form)
 TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+TARGET = yaml.load((ROOT / "target-account.yaml").read_text(), Loader)
 
 
 def parameters(**given):
@@ -89,6 +90,8 @@ def statements(**given):
     documents = [policy["PolicyDocument"] for policy in resources["FunctionRole"]["Properties"]["Policies"]]
     if resolve(TEMPLATE["Conditions"]["ModeMayChange"], values):
         documents.append(resources["ChangeAuthenticationMode"]["Properties"]["PolicyDocument"])
+    if resolve(TEMPLATE["Conditions"]["OtherAccountsAreReached"], values):
+        documents.append(resources["TakeOnTargetRole"]["Properties"]["PolicyDocument"])
     if resolve(TEMPLATE["Conditions"]["PrincipalsAreAssumable"], values):
         documents.append(resources["TakeOnPrincipals"]["Properties"]["PolicyDocument"])
     return [resolve(statement, values) for document in documents for statement in document["Statement"]]
@@ -365,3 +368,28 @@ def test_the_function_runs_in_a_vpc_only_where_one_is_given():
     role = TEMPLATE["Resources"]["FunctionRole"]["Properties"]["ManagedPolicyArns"]
     assert function["Fn::If"][0] == role["Fn::If"][0] == "RunsInVpc"
     assert parameters()["VpcSubnetIds"] == [""]
+
+
+def test_the_role_in_another_account_is_fenced_as_the_functions_own():
+    own = TEMPLATE["Resources"]["FunctionRole"]["Properties"]["Policies"]
+    [fences] = [policy["PolicyDocument"] for policy in own if policy["PolicyName"] == "break-glass"]
+    [there] = TARGET["Resources"]["TargetRole"]["Properties"]["Policies"]
+    assert there["PolicyDocument"] == fences
+    changes = [template["Resources"]["ChangeAuthenticationMode"] for template in (TEMPLATE, TARGET)]
+    assert changes[0]["Properties"]["PolicyDocument"] == changes[1]["Properties"]["PolicyDocument"]
+    assert changes[0]["Condition"] == changes[1]["Condition"]
+    for name, parameter in TARGET["Parameters"].items():
+        assert TEMPLATE["Parameters"].get(name, parameter) == parameter, name
+
+
+def test_the_role_in_another_account_trusts_one_role_with_the_external_id():
+    [trust] = TARGET["Resources"]["TargetRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Ref": "TrustedRoleArn"}}
+    assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}}}
+
+
+def test_the_function_takes_on_the_target_role_and_no_other():
+    there = "arn:aws:iam::444455556666:role/"
+    assert not allowed("sts:AssumeRole", there + "target")
+    assert allowed("sts:AssumeRole", there + "target", TargetRoleName="target")
+    assert not allowed("sts:AssumeRole", there + "admin", TargetRoleName="target")

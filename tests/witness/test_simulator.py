@@ -1,5 +1,8 @@
 """The simulator's wire format: clients that others wrote build every request, and their models read every answer."""
 
+import json
+import urllib.request
+
 import botocore.exceptions
 import pytest
 
@@ -100,6 +103,7 @@ def test_schedules_are_understood_by_boto3(aws):
     schedule = {
         "GroupName": "eks-break-glass",
         "Name": "prod-1",
+        "Description": "for a test",
         "ScheduleExpression": "at(2030-01-31T13:05:00)",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
@@ -112,7 +116,8 @@ def test_schedules_are_understood_by_boto3(aws):
         },
     }
     key = {"GroupName": "eks-break-glass", "Name": "prod-1"}
-    arn = scheduler.create_schedule(**schedule)["ScheduleArn"]
+    arn = scheduler.create_schedule(**schedule, ClientToken="once")["ScheduleArn"]
+    assert scheduler.create_schedule(**schedule, ClientToken="once")["ScheduleArn"] == arn
     assert arn == "arn:aws:scheduler:eu-west-1:111122223333:schedule/eks-break-glass/prod-1"
     refused(lambda: scheduler.create_schedule(**schedule), "ConflictException", "already exists")
     shown = scheduler.get_schedule(**key)
@@ -124,9 +129,14 @@ def test_schedules_are_understood_by_boto3(aws):
     scheduler.delete_schedule(**key)
     refused(lambda: scheduler.get_schedule(**key), "ResourceNotFoundException", "does not exist")
     refused(lambda: scheduler.create_schedule(**schedule | {"GroupName": "x"}), "ResourceNotFoundException", "group x")
+    wrong = schedule | {"ScheduleExpression": "at(tomorrow)"}
+    refused(lambda: scheduler.create_schedule(**wrong), "ValidationException", "Invalid Schedule Expression")
+    fault = json.dumps({"operation": "CreateSchedule", "kind": "denied"}).encode()
+    urllib.request.urlopen(aws.url + "/_simulator/faults", fault).close()
+    refused(lambda: scheduler.create_schedule(**schedule), "AccessDeniedException", "scheduler:CreateSchedule")
 
 
 def test_roles_are_listed_in_pages(aws):
     pages = aws.client("iam").get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1})
     names = [role["RoleName"] for page in pages for role in page["Roles"]]
-    assert "new-cluster-admin" in names and len(names) == 2
+    assert "new-cluster-admin" in names and len(names) == 2 and names == sorted(names)

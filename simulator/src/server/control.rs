@@ -15,27 +15,34 @@ use crate::{Simulation, World};
 const PREFIX: &str = "/_simulator/";
 
 /// Where a fault can be put in.
-const OPERATIONS: [&str; 20] = [
+const OPERATIONS: [&str; 27] = [
     "AssociateAccessPolicy",
     "AssumeRole",
     "CreateAccessEntry",
+    "CreateSchedule",
     "DeleteAccessEntry",
+    "DeleteSchedule",
     "DescribeAccessEntry",
     "DescribeCluster",
     "DescribeUpdate",
     "DisassociateAccessPolicy",
     "GetCallerIdentity",
     "GetRole",
+    "GetSchedule",
     "GetUser",
     "ListAccessEntries",
     "ListAccessPolicies",
     "ListAssociatedAccessPolicies",
+    "ListRoles",
+    "ListSchedules",
     "ListTagsForResource",
     "ListUpdates",
+    "ListUsers",
     "TagResource",
     "UntagResource",
     "UpdateAccessEntry",
     "UpdateClusterConfig",
+    "UpdateSchedule",
 ];
 
 pub(super) fn is_for_us(request: &Request<Bytes>) -> bool {

@@ -13,8 +13,10 @@ use crate::operation::{ApiError, NewSchedule, Operation, Page};
 #[serde(rename_all = "PascalCase")]
 struct Body {
     group_name: Option<String>,
+    #[serde(default)]
     schedule_expression: String,
     schedule_expression_timezone: Option<String>,
+    description: Option<String>,
     flexible_time_window: Option<Window>,
     action_after_completion: Option<String>,
     state: Option<String>,
@@ -25,7 +27,7 @@ struct Body {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Window {
-    mode: String,
+    mode: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -87,7 +89,8 @@ fn schedule(name: &str, request: &Request<Bytes>) -> Result<NewSchedule, ApiErro
         name: name.to_owned(),
         expression: body.schedule_expression,
         timezone: body.schedule_expression_timezone,
-        flexible: body.flexible_time_window.map(|window| window.mode),
+        description: body.description,
+        flexible: body.flexible_time_window.and_then(|window| window.mode),
         action_after_completion: body.action_after_completion,
         state: body.state,
         target_arn: target.arn,

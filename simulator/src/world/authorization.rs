@@ -1,6 +1,7 @@
 //! Which permission a call needs, on what, with which condition keys.
 //!
-//! Source: the Service Authorization Reference for EKS, IAM and STS (facts §8.1); the words of a refusal are AWS's (facts §8.4).
+//! Source: the Service Authorization Reference for EKS, IAM, STS and EventBridge Scheduler (facts §8.1, §10.1); the words of a
+//! refusal are AWS's (facts §8.4).
 
 use std::collections::BTreeMap;
 

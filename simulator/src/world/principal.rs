@@ -117,8 +117,8 @@ impl World {
         }
     }
 
-    /// `ListRoles` and `ListUsers`: the living ones of an account, in pages of 100, or of up to 1,000 ("`ListRoles`" in the IAM API
-    /// reference).
+    /// `ListRoles` and `ListUsers`: the living ones of an account, in order of name, in pages of 100, or of up to 1,000
+    /// (`ListRoles` in the IAM API reference).
     pub(super) fn list_principals(
         &self,
         account: &str,
@@ -134,17 +134,19 @@ impl World {
         }
         let from: usize =
             page.next_token.as_deref().map_or(Ok(0), str::parse).map_err(|_| ApiError::validation("Invalid Marker"))?;
-        let all: Vec<String> = self
+        let mut all: Vec<&Principal> = self
             .principals
             .values()
             .filter(|principal| {
                 let Resource { account: owner, kind: is, .. } = Resource::of(&principal.arn);
-                (owner, is) == (account, kind) && principal.path().starts_with(path_prefix.unwrap_or("/"))
+                (owner, is) == (account, kind)
+                    && principal.path().starts_with(path_prefix.unwrap_or("/"))
+                    && principal.life_at(self.now).is_some()
             })
-            .filter_map(|principal| principal.shown(self.now))
             .collect();
-        let members: Vec<String> =
-            all.iter().skip(from).take(most).map(|shown| format!("<member>{shown}</member>")).collect();
+        all.sort_by_key(|principal| Resource::of(&principal.arn).name);
+        let shown = all.iter().skip(from).take(most).filter_map(|principal| principal.shown(self.now));
+        let members: Vec<String> = shown.map(|shown| format!("<member>{shown}</member>")).collect();
         let end = from.saturating_add(most);
         let truncated = end < all.len();
         let marker = if truncated { element("Marker", &end.to_string()) } else { String::new() };

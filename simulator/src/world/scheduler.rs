@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cluster::partition_of;
 use super::page::paged_as;
-use super::{Caller, World, epoch};
+use super::{Caller, World, epoch, key_of};
 use crate::operation::{ApiError, NewSchedule, Operation};
 
 /// Account, region, group and name.
@@ -30,10 +30,9 @@ pub struct Schedule {
     pub action_after_completion: String,
     pub state: String,
     pub flexible: String,
-    expression: String,
+    sent: NewSchedule,
     created: Timestamp,
     modified: Timestamp,
-    token: Option<String>,
     fired: bool,
 }
 
@@ -49,14 +48,14 @@ pub struct Delivery {
 }
 
 impl World {
-    /// A schedule group. The group `default` is always there.
+    /// A schedule group, by its ARN or, in the home account and region, by its name. The group `default` is always there.
     #[must_use]
     pub fn with_schedule_group(mut self, name: &str) -> Self {
-        self.schedule_groups.insert(name.to_owned());
+        self.schedule_groups.insert(key_of("schedule-group/", name));
         self
     }
 
-    /// So many schedules may be made in all.
+    /// So many schedules may be made in an account's region ("Quotas for Amazon EventBridge Scheduler").
     #[must_use]
     pub fn with_schedule_quota(mut self, quota: usize) -> Self {
         self.schedule_quota = quota;
@@ -98,16 +97,17 @@ impl World {
         let arn = |group: &str, name: &str| arn(caller, region, group, name);
         match operation {
             Operation::CreateSchedule { schedule } => {
-                self.check_group(&schedule.group)?;
-                let made = self.read(schedule)?;
+                self.check_group(caller, region, &schedule.group)?;
+                let made = Schedule::read(schedule, self.now())?;
                 let key = key(&schedule.group, &schedule.name);
+                let in_region = |(account, of, ..): &&Key| (account, of.as_str()) == (&caller.account, region);
                 match self.schedules.get(&key) {
                     // The same request again, by its token (`CreateSchedule`, ClientToken).
-                    Some(there) if there.token == made.token && made.token.is_some() => {}
+                    Some(there) if schedule.token.is_some() && there.sent == *schedule => {}
                     Some(_) => {
                         return Err(ApiError::conflict(format!("Schedule {} already exists.", schedule.name)));
                     }
-                    None if self.schedules.len() >= self.schedule_quota => {
+                    None if self.schedules.keys().filter(in_region).count() >= self.schedule_quota => {
                         return Err(ApiError::service_quota("The number of schedules exceeds the quota."));
                     }
                     None => {
@@ -117,8 +117,8 @@ impl World {
                 Ok(json!({ "ScheduleArn": arn(&schedule.group, &schedule.name) }))
             }
             Operation::UpdateSchedule { schedule } => {
-                self.check_group(&schedule.group)?;
-                let made = self.read(schedule)?;
+                self.check_group(caller, region, &schedule.group)?;
+                let made = Schedule::read(schedule, self.now())?;
                 let there = self
                     .schedules
                     .get_mut(&key(&schedule.group, &schedule.name))
@@ -128,18 +128,18 @@ impl World {
                 Ok(json!({ "ScheduleArn": arn(&schedule.group, &schedule.name) }))
             }
             Operation::GetSchedule { group, name } => {
-                self.check_group(group)?;
+                self.check_group(caller, region, group)?;
                 let schedule = self.schedules.get(&key(group, name)).ok_or_else(|| unknown(name))?;
                 Ok(schedule.json(&arn(group, name)))
             }
             Operation::DeleteSchedule { group, name } => {
-                self.check_group(group)?;
+                self.check_group(caller, region, group)?;
                 self.schedules.remove(&key(group, name)).ok_or_else(|| unknown(name))?;
                 Ok(json!({}))
             }
             Operation::ListSchedules { group, prefix, page } => {
                 if let Some(group) = group {
-                    self.check_group(group)?;
+                    self.check_group(caller, region, group)?;
                 }
                 let listed = self.schedules.iter().filter(|((account, of, ..), schedule)| {
                     (account, of.as_str()) == (&caller.account, region)
@@ -148,20 +148,33 @@ impl World {
                 });
                 let all = listed.map(|(_, schedule)| schedule.summary(&arn(&schedule.group, &schedule.name)));
                 paged_as("Schedules", "NextToken", all.collect(), page)
+                    .map_err(|error| ApiError::validation_exception(error.message))
             }
             _ => Err(ApiError::unknown_operation()),
         }
     }
 
-    fn check_group(&self, name: &str) -> Result<(), ApiError> {
-        if name == "default" || self.schedule_groups.contains(name) {
+    fn check_group(&self, caller: &Caller, region: &str, name: &str) -> Result<(), ApiError> {
+        let key = (caller.account.clone(), region.to_owned(), name.to_owned());
+        if name == "default" || self.schedule_groups.contains(&key) {
             return Ok(());
         }
         Err(ApiError::not_found(format!("Schedule group {name} does not exist.")))
     }
+}
 
-    fn read(&self, new: &NewSchedule) -> Result<Schedule, ApiError> {
+impl Schedule {
+    /// A schedule as it was sent, with defaults for what was not.
+    ///
+    /// # Errors
+    /// What is wrong with it whatever else there is (facts §10.1).
+    fn read(new: &NewSchedule, now: Timestamp) -> Result<Self, ApiError> {
         let invalid = |what: &str| Err(ApiError::validation_exception(what));
+        let missing = |field: &str| {
+            ApiError::validation_exception(format!(
+                "1 validation error detected: Value null at '{field}' failed to satisfy constraint: Member must not be null"
+            ))
+        };
         let named = (1..=64).contains(&new.name.len())
             && new.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if !named {
@@ -171,25 +184,28 @@ impl World {
         let Some(at) = moment(&new.expression, &timezone) else {
             return invalid(&format!("Invalid Schedule Expression {}.", new.expression));
         };
-        let Some(flexible) = new.flexible.clone() else {
-            return invalid(
-                "1 validation error detected: Value null at 'flexibleTimeWindow' failed to satisfy constraint: Member must not be null",
-            );
-        };
-        let (Some(target_arn), Some(role_arn)) = (new.target_arn.clone(), new.role_arn.clone()) else {
-            return invalid(
-                "1 validation error detected: Value null at 'target.roleArn' failed to satisfy constraint: Member must not be null",
-            );
-        };
+        let flexible = new.flexible.clone().ok_or_else(|| missing("flexibleTimeWindow"))?;
+        let target_arn = new.target_arn.clone().ok_or_else(|| missing("target.arn"))?;
+        let role_arn = new.role_arn.clone().ok_or_else(|| missing("target.roleArn"))?;
         let (age, attempts) = (new.maximum_event_age.unwrap_or(86_400), new.maximum_retry_attempts.unwrap_or(185));
         if !(60..=86_400).contains(&age) || attempts > 185 {
             return invalid("1 validation error detected: Value at 'target.retryPolicy' failed to satisfy constraint");
         }
         let state = new.state.clone().unwrap_or_else(|| "ENABLED".to_owned());
-        if !["ENABLED", "DISABLED"].contains(&state.as_str()) {
-            return invalid("1 validation error detected: Value at 'state' failed to satisfy constraint");
+        let action_after_completion = new.action_after_completion.clone().unwrap_or_else(|| "NONE".to_owned());
+        for (field, value, known) in [
+            ("state", &state, ["ENABLED", "DISABLED"]),
+            ("actionAfterCompletion", &action_after_completion, ["NONE", "DELETE"]),
+            ("flexibleTimeWindow.mode", &flexible, ["OFF", "FLEXIBLE"]),
+        ] {
+            if !known.contains(&value.as_str()) {
+                return invalid(&format!(
+                    "1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
+                    known.join(", ")
+                ));
+            }
         }
-        Ok(Schedule {
+        Ok(Self {
             group: new.group.clone(),
             name: new.name.clone(),
             at,
@@ -200,25 +216,23 @@ impl World {
             maximum_event_age: age,
             maximum_retry_attempts: attempts,
             dead_letter_arn: new.dead_letter_arn.clone(),
-            action_after_completion: new.action_after_completion.clone().unwrap_or_else(|| "NONE".to_owned()),
+            action_after_completion,
             state,
             flexible,
-            expression: new.expression.clone(),
-            created: self.now(),
-            modified: self.now(),
-            token: new.token.clone(),
+            sent: new.clone(),
+            created: now,
+            modified: now,
             fired: false,
         })
     }
-}
 
-impl Schedule {
     fn json(&self, arn: &str) -> Value {
         json!({
             "Arn": arn,
             "GroupName": self.group,
             "Name": self.name,
-            "ScheduleExpression": self.expression,
+            "Description": self.sent.description,
+            "ScheduleExpression": self.sent.expression,
             "ScheduleExpressionTimezone": self.timezone,
             "State": self.state,
             "ActionAfterCompletion": self.action_after_completion,
@@ -251,6 +265,11 @@ impl Schedule {
     }
 }
 
+/// What is wrong with a schedule by itself, whoever sends it.
+pub(super) fn check(new: &NewSchedule) -> Result<(), ApiError> {
+    Schedule::read(new, World::START).map(drop)
+}
+
 /// The ARN of a schedule, which is also what its permissions are about.
 pub(super) fn arn(caller: &Caller, region: &str, group: &str, name: &str) -> String {
     format!("arn:{}:scheduler:{region}:{}:schedule/{group}/{name}", partition_of(region), caller.account)
@@ -264,8 +283,7 @@ fn unknown(name: &str) -> ApiError {
 /// simulated.
 fn moment(expression: &str, timezone: &str) -> Option<Timestamp> {
     let text = expression.strip_prefix("at(")?.strip_suffix(')')?;
-    if text.len() != "2026-01-31T13:05:00".len() || timezone != "UTC" {
-        return None;
-    }
-    TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()
+    // Other forms of ISO 8601 can be read, too; this is how the one form is written.
+    let time: DateTime = text.parse().ok().filter(|time: &DateTime| time.to_string() == text)?;
+    if timezone == "UTC" { TimeZone::UTC.to_timestamp(time).ok() } else { None }
 }

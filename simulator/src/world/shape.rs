@@ -1,6 +1,7 @@
 //! What is wrong with a call whatever the cluster: answered before the cluster is looked up (facts §3.1; measured by
 //! cdk-preflight: a service-linked role, a reserved prefix and a user with a node's type are refused on no cluster at all).
 
+use super::scheduler;
 use crate::operation::{ApiError, NewEntry, Operation, Scope};
 
 /// Usernames and groups must not begin with these (facts §3.2, §3.3; "Create access entries" in the UG).
@@ -28,6 +29,7 @@ pub(super) fn check(operation: &Operation) -> Result<(), ApiError> {
         Operation::DisassociateAccessPolicy { principal, .. } | Operation::DeleteAccessEntry { principal, .. } => {
             check_owner(principal)
         }
+        Operation::CreateSchedule { schedule } | Operation::UpdateSchedule { schedule } => scheduler::check(schedule),
         _ => Ok(()),
     }
 }

@@ -56,6 +56,24 @@ async fn a_fault_keeps_the_call_from_taking_effect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn scheduler_fails_in_its_own_words() {
+    for (kind, status, wanted) in [
+        (Kind::Throttled, 429, "ThrottlingException"),
+        (Kind::ServerError(500), 500, "InternalServerException"),
+        (Kind::Denied, 403, "AccessDeniedException"),
+    ] {
+        let simulation = simulation();
+        simulation.inject(Fault::new(At::Every("ListSchedules"), kind));
+        let request = Request::get("/schedules").header("authorization", SIGNED.replace("/eks/", "/scheduler/"));
+        let response = simulation.serve(request.body(Bytes::new()).unwrap()).await.unwrap();
+        assert_eq!((response.status().as_u16(), code(&response)), (status, wanted));
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert!(body["Message"].is_string(), "{body}");
+        assert!(!simulation.calls()[0].changes());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_breaks_before_the_effect_or_after_it() {
     for (kind, made) in [(Kind::ResetBeforeEffect, false), (Kind::ResetAfterEffect, true)] {
         let simulation = simulation();

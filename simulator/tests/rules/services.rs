@@ -167,3 +167,27 @@ fn iam_lists_the_living_roles_of_the_callers_account_by_path_and_page() {
     assert!(first.contains("role/a<") && first.contains("<IsTruncated>true</IsTruncated><Marker>1</Marker>"));
     assert!(list(None, Some(1), Some("1")).contains("role/team/b<"));
 }
+
+#[test]
+fn iam_lists_in_order_of_name_whatever_the_path() {
+    let user = |name: &str| Principal::new(&format!("arn:aws:iam::111122223333:user/{name}"));
+    let mut world = World::new().with_principal(user("a/z")).with_principal(user("m")).with_principal(user("z/b"));
+    let operation = Operation::ListUsers { path_prefix: None, page: Page::default() };
+    let answer = call(&mut world, &operation).unwrap();
+    let names = answer.as_str().unwrap().split("<member>").skip(1).map(|member| inside(member, "UserName"));
+    assert_eq!(names.collect::<Vec<_>>(), ["b", "m", "z"]);
+}
+
+#[test]
+fn an_iam_list_has_its_permission_and_its_bounds() {
+    let roles = |max_results| Operation::ListRoles { path_prefix: None, page: Page { max_results, next_token: None } };
+    for most in [0, 1001] {
+        assert_eq!(refusal(&mut world(Mode::Api), &roles(Some(most))).1, "ValidationError");
+    }
+    call(&mut world(Mode::Api), &roles(Some(1000))).unwrap();
+    let mut denied = world(Mode::Api).with_policy(Policy::allowing(&["iam:ListUsers"]));
+    let (status, code, message) = refusal(&mut denied, &roles(None));
+    assert_eq!((status, code), (403, "AccessDenied"));
+    assert!(message.contains("iam:ListRoles on resource: arn:aws:iam::111122223333:role/ "), "{message}");
+    call(&mut denied, &Operation::ListUsers { path_prefix: None, page: Page::default() }).unwrap();
+}

@@ -1,0 +1,60 @@
+//! Another account: a role there, taken on, and kept between invocations for as long as its credentials are good.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use jiff::Timestamp;
+
+use super::{ApiError, Aws};
+use crate::arn::Region;
+
+/// Credentials that end sooner are renewed: an invocation may last for a quarter of an hour.
+const LEFT_AT_LEAST: Duration = Duration::from_mins(16);
+
+/// A role in another account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetAccount {
+    /// The account.
+    pub id: String,
+    /// The role to take on there.
+    pub role_arn: String,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+/// The sessions in other accounts, by account.
+pub(super) type Sessions = Mutex<BTreeMap<String, Credentials>>;
+
+impl Aws {
+    /// The same in another account.
+    ///
+    /// # Errors
+    /// If the role there does not trust the function, or the function may not take it on.
+    pub async fn in_account(&self, target: &TargetAccount, region: &Region, now: Timestamp) -> Result<Self, ApiError> {
+        let shared = &self.connection.0;
+        let known = shared.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(&target.id).cloned();
+        let session = if let Some(session) = known.filter(|session| lasts(session, now)) {
+            session
+        } else {
+            let session = self.assume_role(&target.role_arn, target.external_id.as_deref(), None).await?;
+            shared.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(target.id.clone(), session.clone());
+            // Clients made with the credentials of before go with them.
+            let mut regional = shared.regional.lock().unwrap_or_else(PoisonError::into_inner);
+            regional.retain(|(account, _), _| account.as_deref() != Some(target.id.as_str()));
+            session
+        };
+        let config = || {
+            let credentials = SharedCredentialsProvider::new(session.clone());
+            shared.config(region).into_builder().credentials_provider(credentials).build()
+        };
+        let clients = shared.kept(Some(&target.id), region, config);
+        Ok(Self { clients, session: Some(session), ..self.clone() })
+    }
+}
+
+fn lasts(session: &Credentials, now: Timestamp) -> bool {
+    let needed = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_second().unsigned_abs()) + LEFT_AT_LEAST;
+    session.expiry().is_some_and(|end| end > needed)
+}
