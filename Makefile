@@ -39,9 +39,12 @@ lint: .needs-cargo .tools/cargo/bin/cargo-deny check-template ## Formatting, lin
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	.tools/cargo/bin/cargo-deny --locked check bans licenses sources
 
-check-template: .tools/checks/.installed ## The template, as SAM and CloudFormation see it
+check-template: .tools/checks/.installed .tools/npm/.installed ## The templates and the runbooks, as SAM, CloudFormation and Step Functions see them
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .tools/checks/bin/sam validate --lint --template template.yaml
 	.tools/checks/bin/cfn-lint template.yaml target-account.yaml
+	for machine in statemachines/*.asl.yaml; do .tools/checks/bin/python -c \
+	  'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' < $$machine > .tools/npm/machine.json \
+	  && .tools/npm/node_modules/.bin/asl-validator --json-path .tools/npm/machine.json || exit 1; done
 
 build: .needs-cargo .tools/checks/.installed ## What SAM deploys, for this machine's architecture
 	PATH="$(CURDIR)/.tools/checks/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 \
@@ -63,6 +66,12 @@ clean: ## Removes all that was built and installed
 	@echo "installing the tools of requirements/$*.txt (once)"
 	$(PYTHON) -m venv --clear .tools/$*
 	.tools/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.txt
+	@touch $@
+
+.tools/npm/.installed: requirements/npm/package-lock.json
+	@command -v npm >/dev/null || { echo "missing: npm (Node.js 20), for the check of the state machines" >&2; exit 1; }
+	@mkdir -p .tools/npm && cp requirements/npm/package.json requirements/npm/package-lock.json .tools/npm
+	npm ci --silent --ignore-scripts --no-fund --no-audit --prefix .tools/npm
 	@touch $@
 
 .tools/cargo/bin/cargo-deny:

@@ -279,6 +279,7 @@ def test_the_outputs_are_commands_with_events_of_known_fields():
     commands = {name: output["Value"]["Fn::Sub"] for name, output in TEMPLATE["Outputs"].items() if name.endswith("Command")}
     assert set(commands) == {
         "PlanCommand", "GrantCommand", "GrantForAnHourCommand", "RevokeCommand", "InspectCommand", "SamGrantCommand",
+        "StartRecoveryCommand",
     }
     for command in commands.values():
         event = json.loads(re.search(r"'(\{.*\})'", command)[1])
@@ -393,3 +394,16 @@ def test_the_function_takes_on_the_target_role_and_no_other():
     assert not allowed("sts:AssumeRole", there + "target")
     assert allowed("sts:AssumeRole", there + "target", TargetRoleName="target")
     assert not allowed("sts:AssumeRole", there + "admin", TargetRoleName="target")
+
+
+def test_the_runbook_is_given_all_that_it_is_written_with_and_may_do_nothing_else():
+    definition = (ROOT / "statemachines/recover.asl.yaml").read_text()
+    machine = TEMPLATE["Resources"]["RecoverStateMachine"]["Properties"]
+    assert set(machine["DefinitionSubstitutions"]) == set(re.findall(r"\$\{(\w+)\}", definition))
+    assert machine["Type"] == "STANDARD"
+    [policy] = TEMPLATE["Resources"]["RunbookRole"]["Properties"]["Policies"]
+    may = {statement["Action"]: statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]}
+    assert may == {
+        "lambda:InvokeFunction": {"Fn::GetAtt": "EksBreakGlassFunction.Arn"},
+        "sns:Publish": {"Ref": "Announcements"},
+    }

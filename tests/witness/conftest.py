@@ -53,12 +53,13 @@ class Aws:
         return run.stderr
 
 
-def started(scenario):
+def started(scenario, mode_change=0):
     """A simulator of a scenario, once it answers."""
     with tempfile.TemporaryDirectory() as folder:
         ready = pathlib.Path(folder, "ready.json")
         process = subprocess.Popen(
-            [ROOT / "target/debug/simulator", "--scenario", scenario, "--mode-change", "0", "--ready-file", ready, "--api-server"],
+            [ROOT / "target/debug/simulator", "--scenario", scenario, "--mode-change", str(mode_change),
+             "--ready-file", ready, "--api-server"],
             stdout=subprocess.DEVNULL,
         )
         try:

@@ -2,68 +2,29 @@
 of authentication mode, and refuses nothing that EKS refuses."""
 
 import datetime
-import io
 import json
-import os
-import socket
-import subprocess
-import tempfile
 import time
-import urllib.request
-import zipfile
 
 import pytest
-from conftest import ADMIN, POLICY, ROOT, Aws
+from conftest import ADMIN, POLICY
+from emulator import deploy, running
 from function import invoke
 
 
 @pytest.fixture
 def ministack():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            **os.environ,
-            "GATEWAY_PORT": str(port),
-            "BIND_HOST": "127.0.0.1",
-            "LAMBDA_EXECUTOR": "local",
-            "IOT_MTLS_ENABLED": "0",
-            "PERSIST_STATE": "0",
-            "TMPDIR": folder,
-            "STATE_DIR": folder,
-            "S3_DATA_DIR": folder,
-        }
-        process = subprocess.Popen(
-            [ROOT / ".tools/ministack/bin/ministack"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    with running() as aws:
+        eks, iam = aws.client("eks"), aws.client("iam")
+        iam.create_role(RoleName="new-cluster-admin", AssumeRolePolicyDocument="{}")
+        eks.create_cluster(
+            name="prod",
+            roleArn="arn:aws:iam::000000000000:role/cluster",
+            resourcesVpcConfig={"subnetIds": []},
+            accessConfig={"authenticationMode": "API"},
         )
-        aws = Aws(f"http://127.0.0.1:{port}")
-        try:
-            answers(aws, process)
-            eks, iam = aws.client("eks"), aws.client("iam")
-            iam.create_role(RoleName="new-cluster-admin", AssumeRolePolicyDocument="{}")
-            eks.create_cluster(
-                name="prod",
-                roleArn="arn:aws:iam::000000000000:role/cluster",
-                resourcesVpcConfig={"subnetIds": []},
-                accessConfig={"authenticationMode": "API"},
-            )
-            while eks.describe_cluster(name="prod")["cluster"]["status"] != "ACTIVE":
-                time.sleep(0.05)
-            yield aws
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def answers(aws, process):
-    for _ in range(600):
-        assert process.poll() is None, "MiniStack ended"
-        try:
-            return urllib.request.urlopen(f"{aws.url}/_ministack/health", timeout=1)
-        except OSError:
+        while eks.describe_cluster(name="prod")["cluster"]["status"] != "ACTIVE":
             time.sleep(0.05)
-    raise AssertionError("MiniStack does not answer")
+        yield aws
 
 
 def test_a_grant_works_on_an_emulator_that_others_wrote(ministack):
@@ -77,34 +38,11 @@ def test_a_grant_works_on_an_emulator_that_others_wrote(ministack):
     assert invoke(event, {"AWS_ENDPOINT_URL": ministack.url})["status"] == "ALREADY_GRANTED"
 
 
-def deploy(aws):
-    """The function in MiniStack's Lambda, with a schedule group of its own."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as package:
-        bootstrap = zipfile.ZipInfo("bootstrap")
-        bootstrap.external_attr = 0o755 << 16
-        package.writestr(bootstrap, f"#!/bin/sh\nexec '{ROOT}/target/debug/eks-break-glass'\n")
-    aws.client("scheduler").create_schedule_group(Name="eks-break-glass")
-    aws.client("lambda").create_function(
-        FunctionName="eks-break-glass",
-        Runtime="provided.al2023",
-        Handler="bootstrap",
-        Role="arn:aws:iam::000000000000:role/function",
-        Timeout=60,
-        Code={"ZipFile": archive.getvalue()},
-        Environment={
-            "Variables": {
-                "AWS_ENDPOINT_URL": aws.url,
-                "SCHEDULE_GROUP": "eks-break-glass",
-                "SCHEDULE_ROLE_ARN": "arn:aws:iam::000000000000:role/schedules",
-            }
-        },
-    )
-
-
 def test_the_schedule_fires_and_the_function_revokes(ministack):
     """What the function has scheduled is delivered to it as it stands; just the hour is made shorter."""
-    deploy(ministack)
+    ministack.client("scheduler").create_schedule_group(Name="eks-break-glass")
+    schedules = {"SCHEDULE_GROUP": "eks-break-glass", "SCHEDULE_ROLE_ARN": "arn:aws:iam::000000000000:role/schedules"}
+    deploy(ministack, {"AWS_ENDPOINT_URL": ministack.url} | schedules)
     principal = ministack.client("iam").get_role(RoleName="new-cluster-admin")["Role"]["Arn"]
     event = {"clusterName": "prod", "principalArn": principal, "duration": "1h"}
     answer = ministack.client("lambda").invoke(FunctionName="eks-break-glass", Payload=json.dumps(event))

@@ -1,0 +1,72 @@
+"""MiniStack, an AWS emulator that others wrote, in a process of its own."""
+
+import contextlib
+import io
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+import zipfile
+
+from conftest import ROOT, Aws
+
+
+@contextlib.contextmanager
+def running(**settings):
+    """MiniStack, once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "GATEWAY_PORT": str(port),
+            "BIND_HOST": "127.0.0.1",
+            "LAMBDA_EXECUTOR": "local",
+            "IOT_MTLS_ENABLED": "0",
+            "PERSIST_STATE": "0",
+            "TMPDIR": folder,
+            "STATE_DIR": folder,
+            "S3_DATA_DIR": folder,
+            **settings,
+        }
+        process = subprocess.Popen(
+            [ROOT / ".tools/ministack/bin/ministack"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        aws = Aws(f"http://127.0.0.1:{port}")
+        try:
+            answers(aws, process)
+            yield aws
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def answers(aws, process):
+    for _ in range(600):
+        assert process.poll() is None, "MiniStack ended"
+        try:
+            return urllib.request.urlopen(f"{aws.url}/_ministack/health", timeout=1)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("MiniStack does not answer")
+
+
+def deploy(aws, variables):
+    """The function's real binary in MiniStack's Lambda."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as package:
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o755 << 16
+        package.writestr(bootstrap, f"#!/bin/sh\nexec '{ROOT}/target/debug/eks-break-glass'\n")
+    return aws.client("lambda").create_function(
+        FunctionName="eks-break-glass",
+        Runtime="provided.al2023",
+        Handler="bootstrap",
+        Role="arn:aws:iam::000000000000:role/function",
+        Timeout=60,
+        Code={"ZipFile": archive.getvalue()},
+        Environment={"Variables": variables},
+    )["FunctionArn"]
