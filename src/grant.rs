@@ -261,12 +261,6 @@ impl Granting<'_> {
 
     fn warn_of_circumstances(&self, journal: &mut Journal) {
         let cluster = &self.seen.cluster;
-        if self.context.settings.event_bus.is_some() {
-            journal.warn(
-                "NOT_ANNOUNCED",
-                "`EVENT_BUS` is set, but this version of the function announces nothing yet; the audit line of the log has it all",
-            );
-        }
         if !cluster.health.is_empty() {
             journal.warn(
                 "CLUSTER_HEALTH",

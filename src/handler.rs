@@ -9,6 +9,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::announce::announcement;
 use crate::arn::FunctionArn;
 use crate::aws::Connection;
 use crate::clock::{Clock, Deadline, Stopwatch};
@@ -23,6 +24,8 @@ use crate::{grant, guard, inspect, look, revoke};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
+/// The code of the warning that an announcement did not reach the bus.
+const NOT_ANNOUNCED: &str = "NOT_ANNOUNCED";
 /// The longest that Lambda lets a function run.
 const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 
@@ -89,6 +92,7 @@ impl Function {
                 "look at the function's log and report it; the steps so far are there",
             ))
         });
+        let answer = invocation.announce(&self.ready, answer).await;
         invocation.close(answer)
     }
 }
@@ -135,19 +139,43 @@ impl Invocation {
         Ok(json!(outcome))
     }
 
-    /// Writes the audit line and the metrics, and tells Lambda.
-    fn close(self, answer: Result<Value, Failure>) -> Result<Value, Failed> {
-        let duration = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let answer = answer.map_err(|failure| {
+    /// Tells the event bus, where there is one. That it could not be told is a warning, and keeps nobody out.
+    async fn announce(
+        &mut self,
+        function: &Result<Ready, Misconfigured>,
+        answer: Result<Value, Failure>,
+    ) -> Result<Value, Failed> {
+        let mut answer = answer.map_err(|failure| {
             let changes = self.journal.account_of_changes();
-            let failed =
-                Failed { name: failure.name, message: format!("{}; {changes}; {}", failure.what, failure.remedy) };
-            (failure, failed)
+            Failed { name: failure.name, message: format!("{}; {changes}; {}", failure.what, failure.remedy) }
         });
+        let (Some(request), Ok(Ready { settings: Settings { event_bus: Some(bus), .. }, connection })) =
+            (&self.request, function)
+        else {
+            return answer;
+        };
+        let ending = answer.as_ref().map_err(|failed| (failed.name, failed.message.as_str()));
+        let Some(announcement) = announcement(request, &self.request_id, ending, &self.journal) else {
+            return answer;
+        };
+        if let Err(why) = connection.announce(bus, &announcement, self.clock.now()).await {
+            let message = format!("`{}` could not be announced on the bus `{bus}`: {why}", announcement.detail_type);
+            self.journal.warn(NOT_ANNOUNCED, message);
+            if let Some(warnings) = answer.as_mut().ok().and_then(|result| result.get_mut("warnings")) {
+                *warnings = json!(self.journal.warnings());
+            }
+        }
+        answer
+    }
+
+    /// Writes the audit line and the metrics, and tells Lambda.
+    fn close(self, answer: Result<Value, Failed>) -> Result<Value, Failed> {
+        let duration = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (status, level) = match &answer {
             Ok(result) => (result.get("status").cloned().unwrap_or_default(), Level::Info),
-            Err((failure, _)) => (json!(failure.name.to_string()), Level::Error),
+            Err(failed) => (json!(failed.name.to_string()), Level::Error),
         };
+        let unheard = self.journal.warnings().iter().filter(|warning| warning.code == NOT_ANNOUNCED).count() as u64;
         let request = self.request.as_ref();
         let action = request.map_or("unknown", |request| request.action.name());
         self.journal.log.record(
@@ -163,7 +191,7 @@ impl Invocation {
                 "reason": request.and_then(|request| request.reason.as_ref()),
                 "requestedBy": request.and_then(|request| request.requested_by.as_ref()),
                 "changes": self.journal.account_of_changes(),
-                "errorMessage": answer.as_ref().err().map(|(_, failed)| &failed.message),
+                "errorMessage": answer.as_ref().err().map(|failed| &failed.message),
                 "durationMs": duration,
                 "steps": self.journal.steps(),
                 "warnings": self.journal.warnings(),
@@ -175,9 +203,10 @@ impl Invocation {
                 ("Requests", "Count", 1),
                 ("Duration", "Milliseconds", duration),
                 ("FailedSteps", "Count", self.journal.failed_steps()),
+                ("NotAnnounced", "Count", unheard),
             ],
         );
-        answer.map_err(|(_, failed)| failed)
+        answer
     }
 }
 

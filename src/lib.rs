@@ -17,12 +17,14 @@
 //! | [`expiry`] | when access ends: the schedule that its revoke waits in (*pure*) |
 //! | [`verify`] | what the cluster itself says to the principal, by way of [`review`] (*pure*) |
 //! | [`outcome`] | the result (*pure*), with the [`kubeconfig`] |
+//! | [`announce`] | what the event bus is told of it (*pure*) |
 //! | [`error`] | every failure's name, and words for it (*pure*) |
 //! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] |
 //! | [`context`] | what a request is carried out with |
 //! | [`aws`] | each API operation as a method, in and out of our own types |
 //! | [`clock`] | what time it is, how long there is left, and the only wait loop |
 
+pub mod announce;
 pub mod apply;
 pub mod arn;
 pub mod aws;

@@ -39,6 +39,17 @@ pub enum Operation {
     UpdateSchedule { schedule: NewSchedule },
     DeleteSchedule { group: String, name: String },
     ListSchedules { group: Option<String>, prefix: Option<String>, page: Page },
+    PutEvents { entries: Vec<Entry> },
+}
+
+/// An event for a bus, as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the API")]
+pub struct Entry {
+    pub bus: String,
+    pub source: String,
+    pub detail_type: String,
+    pub detail: String,
 }
 
 /// What a schedule is to be made with, as it was sent.
@@ -140,6 +151,7 @@ impl Operation {
             Self::UpdateSchedule { .. } => "UpdateSchedule",
             Self::DeleteSchedule { .. } => "DeleteSchedule",
             Self::ListSchedules { .. } => "ListSchedules",
+            Self::PutEvents { .. } => "PutEvents",
             Self::DescribeCluster { .. } => "DescribeCluster",
             Self::UpdateClusterConfig { .. } => "UpdateClusterConfig",
             Self::DescribeUpdate { .. } => "DescribeUpdate",
@@ -170,6 +182,7 @@ impl Operation {
             | Self::UpdateSchedule { .. }
             | Self::DeleteSchedule { .. }
             | Self::ListSchedules { .. } => "scheduler",
+            Self::PutEvents { .. } => "events",
             _ => "eks",
         }
     }
@@ -316,6 +329,7 @@ impl ApiError {
         match service {
             "eks" => Self::new(429, "TooManyRequestsException", "Too Many Requests"),
             "scheduler" => Self::new(429, "ThrottlingException", "Rate exceeded"),
+            "events" => Self::new(400, "ThrottlingException", "Rate exceeded"),
             _ => Self::new(400, "Throttling", "Rate exceeded"),
         }
     }
@@ -324,6 +338,7 @@ impl ApiError {
         let code = match (status, service) {
             (503, _) => "ServiceUnavailableException",
             (_, "scheduler") => "InternalServerException",
+            (_, "events") => "InternalException",
             _ => "ServerException",
         };
         Self::new(status, code, "An internal error occurred; try again.")
@@ -334,7 +349,7 @@ impl ApiError {
     }
 }
 
-/// Whether a service speaks rest-json, rather than the query protocol.
+/// Whether a service speaks JSON, rather than the query protocol.
 pub(crate) fn speaks_json(service: &str) -> bool {
-    matches!(service, "eks" | "scheduler")
+    matches!(service, "eks" | "scheduler" | "events")
 }

@@ -1,6 +1,7 @@
 //! The wire: HTTP requests to operations, answers and errors to HTTP responses. EKS speaks rest-json, STS and IAM the query protocol.
 
 mod eks;
+mod event_bridge;
 mod scheduler;
 
 use std::collections::BTreeMap;
@@ -36,11 +37,13 @@ pub fn read(request: &Request<Bytes>) -> Result<Incoming, (&'static str, ApiErro
         "sts" => "sts",
         "iam" => "iam",
         "scheduler" => "scheduler",
+        "events" => "events",
         _ => return Err(("eks", ApiError::unknown_operation())),
     };
     let operation = match service {
         "eks" => eks::read(request, &query),
         "scheduler" => scheduler::read(request, &query),
+        "events" => event_bridge::read(request),
         _ => {
             let mut form = query;
             form.extend(pairs(std::str::from_utf8(request.body()).unwrap_or_default()));
@@ -145,6 +148,10 @@ pub fn refuse(service: &str, error: &ApiError, request_id: &str) -> Response<Byt
         let mut body = serde_json::json!({ message: error.message });
         if let (Some(cluster), Some(fields)) = (&error.cluster, body.as_object_mut()) {
             fields.insert("clusterName".to_owned(), serde_json::json!(cluster));
+        }
+        // EventBridge has it in the body.
+        if let ("events", Some(fields)) = (service, body.as_object_mut()) {
+            fields.insert("__type".to_owned(), serde_json::json!(error.code));
         }
         let mut response = response(error.status, "application/json", request_id, body.to_string());
         response.headers_mut().insert("x-amzn-errortype", http::HeaderValue::from_static(error.code));

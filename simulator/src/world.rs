@@ -10,6 +10,7 @@ mod authorization;
 mod cluster;
 mod entries;
 mod entry;
+mod event_bridge;
 mod kubernetes;
 mod page;
 mod principal;
@@ -29,6 +30,7 @@ use crate::policy::Policy;
 
 pub use cluster::{Cluster, Mode, ModeChange};
 pub use entry::{Association, Entry, EntrySnapshot};
+pub use event_bridge::BusEvent;
 pub use kubernetes::{Attributes, KubernetesAccess};
 pub use principal::Principal;
 pub use scheduler::{Delivery, Schedule};
@@ -86,6 +88,8 @@ pub struct World {
     assumable: BTreeMap<String, sts::AssumableRole>,
     principals: BTreeMap<String, Principal>,
     clusters: BTreeMap<(String, String, String), Cluster>,
+    event_buses: BTreeSet<String>,
+    bus_events: Vec<BusEvent>,
     schedule_groups: BTreeSet<(String, String, String)>,
     schedules: BTreeMap<scheduler::Key, Schedule>,
     schedule_quota: usize,
@@ -120,6 +124,8 @@ impl World {
             assumable: BTreeMap::new(),
             principals: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            event_buses: BTreeSet::new(),
+            bus_events: Vec::new(),
             schedule_groups: BTreeSet::new(),
             schedules: BTreeMap::new(),
             schedule_quota: 1_000_000,
@@ -263,6 +269,7 @@ impl World {
             Operation::ListUsers { path_prefix, page } => {
                 self.list_principals(&caller.account, "user", path_prefix.as_deref(), page)
             }
+            Operation::PutEvents { entries } => self.put_events(entries).map(Answer::Json),
             operation if operation.service() == "scheduler" => {
                 self.call_scheduler(caller, region, operation).map(Answer::Json)
             }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_eks::config::{IntoShared as _, SharedHttpClient};
+use aws_sdk_eks::config::IntoShared as _;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -21,13 +21,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// (<https://www.amazontrust.com/repository/>): what AWS's endpoints are signed by.
 const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
 
-/// An HTTP client that gives every service the same connector, and so the same connections.
+/// The connector for AWS's endpoints.
 ///
 /// # Errors
 /// If the CA bundle cannot be read, or holds no certificate.
-pub(super) fn client(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHttpClient, String> {
-    let connector = connector(trust_store(home, ca_bundle)?)?;
-    Ok(http_client_fn(move |_, _| connector.clone()))
+pub(super) fn aws_connector(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHttpConnector, String> {
+    connector(trust_store(home, ca_bundle)?)
 }
 
 /// A connector that trusts one cluster's CA, given in PEM, and nothing else.

@@ -7,6 +7,7 @@ mod account;
 mod cluster;
 mod eks;
 mod error;
+mod events;
 mod http;
 mod iam;
 mod operation;
@@ -22,19 +23,20 @@ use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_eks::config::{IntoShared as _, SharedHttpClient};
 use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use futures_util::future::BoxFuture;
 
 pub use account::TargetAccount;
 pub use cluster::{Answer, ApiServer, Asker, ClusterConnectors};
 pub use eks::{NewEntry, Update, UpdateStatus};
 pub use error::{ApiError, Kind};
+pub use events::SOURCE;
 pub use iam::Identity;
 pub use operation::Operation;
 
-use crate::arn::Region;
+use crate::arn::{Partition, Region};
 use crate::clock::Deadline;
 use crate::settings::Misconfigured;
 
@@ -54,6 +56,7 @@ pub struct Connection(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: SdkConfig,
+    connector: SharedHttpConnector,
     endpoints: Endpoints,
     home: Region,
     clusters: ClusterConnectors,
@@ -67,6 +70,8 @@ struct Shared {
 #[derive(Debug, Clone, Default)]
 struct Endpoints {
     eks: Option<String>,
+    /// Of `EventBridge`, which is called without its SDK: never unknown.
+    events: String,
     iam: Option<String>,
     scheduler: Option<String>,
     sts: Option<String>,
@@ -83,33 +88,43 @@ impl Connection {
         let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
         let on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
         let endpoint = |name: &str| set(name).or_else(|| set("AWS_ENDPOINT_URL"));
-        let http_client = http::client(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?;
-        let mut config = configuration(http_client, EnvironmentVariableCredentialsProvider::new()).into_builder();
+        let connector = http::aws_connector(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?;
+        let mut config = configuration(connector.clone(), EnvironmentVariableCredentialsProvider::new()).into_builder();
         config.set_use_fips(on("AWS_USE_FIPS_ENDPOINT"));
         config.set_use_dual_stack(on("AWS_USE_DUALSTACK_ENDPOINT"));
+        let fips = if on("AWS_USE_FIPS_ENDPOINT") == Some(true) { "events-fips" } else { "events" };
         let endpoints = Endpoints {
             eks: endpoint("AWS_ENDPOINT_URL_EKS"),
+            events: endpoint("AWS_ENDPOINT_URL_EVENTBRIDGE").unwrap_or_else(|| events_endpoint(fips, home)),
             iam: endpoint("AWS_ENDPOINT_URL_IAM"),
             scheduler: endpoint("AWS_ENDPOINT_URL_SCHEDULER"),
             sts: endpoint("AWS_ENDPOINT_URL_STS"),
         };
         let clusters = ClusterConnectors::new(http::cluster_connector);
-        Ok(Self::new(home, config.build(), endpoints, clusters))
+        Ok(Self::new(home, config.build(), connector, endpoints, clusters))
     }
 
-    /// The same over another HTTP client and with other credentials: what tests put a simulated AWS behind.
+    /// The same over another connector and with other credentials: what tests put a simulated AWS behind.
     pub fn over(
         home: &Region,
-        http_client: impl aws_sdk_eks::config::HttpClient + 'static,
+        connector: SharedHttpConnector,
         credentials: impl ProvideCredentials + 'static,
         clusters: ClusterConnectors,
     ) -> Self {
-        Self::new(home, configuration(http_client, credentials), Endpoints::default(), clusters)
+        let endpoints = Endpoints { events: events_endpoint("events", home), ..Endpoints::default() };
+        Self::new(home, configuration(connector.clone(), credentials), connector, endpoints, clusters)
     }
 
-    fn new(home: &Region, config: SdkConfig, endpoints: Endpoints, clusters: ClusterConnectors) -> Self {
+    fn new(
+        home: &Region,
+        config: SdkConfig,
+        connector: SharedHttpConnector,
+        endpoints: Endpoints,
+        clusters: ClusterConnectors,
+    ) -> Self {
         Self(Arc::new(Shared {
             config,
+            connector,
             endpoints,
             home: home.clone(),
             clusters,
@@ -165,11 +180,13 @@ impl Shared {
     }
 }
 
-fn configuration(
-    http_client: impl aws_sdk_eks::config::HttpClient + 'static,
-    credentials: impl ProvideCredentials + 'static,
-) -> SdkConfig {
-    let http_client: SharedHttpClient = http_client.into_shared();
+fn events_endpoint(service: &str, home: &Region) -> String {
+    format!("https://{service}.{home}.{}", Partition::of_region(home).dns_suffix())
+}
+
+/// One connector for all clients, so that they share its connections.
+fn configuration(connector: SharedHttpConnector, credentials: impl ProvideCredentials + 'static) -> SdkConfig {
+    let http_client = http_client_fn(move |_, _| connector.clone());
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(SharedCredentialsProvider::new(credentials))

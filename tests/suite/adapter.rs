@@ -8,7 +8,9 @@ use aws_sdk_eks::operation::create_access_entry::CreateAccessEntryOutput;
 use aws_sdk_eks::operation::describe_cluster::DescribeClusterOutput;
 use aws_sdk_eks::types;
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use eks_break_glass::arn::PrincipalArn;
 use eks_break_glass::aws::{Aws, ClusterConnectors, Connection, Kind, NewEntry};
 use eks_break_glass::clock::Deadline;
@@ -30,9 +32,19 @@ fn aws(rules: &[&Rule]) -> Aws {
         .build();
     let home = eks_break_glass::arn::Region::parse("eu-west-1").unwrap();
     let none = ClusterConnectors::new(|_| Err("there is no cluster".to_owned()));
-    Connection::over(&home, create_mock_http_client(), credentials, none)
+    Connection::over(&home, SharedHttpConnector::new(Nowhere), credentials, none)
         .aws(&home, Deadline::after(Duration::from_mins(10)))
         .with_eks(Client::from_conf(eks))
+}
+
+/// Where calls go that are not EKS's: nowhere.
+#[derive(Debug)]
+struct Nowhere;
+
+impl HttpConnector for Nowhere {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(Err(ConnectorError::io("there is no network".into())))
+    }
 }
 
 fn principal() -> PrincipalArn {

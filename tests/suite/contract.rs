@@ -133,6 +133,7 @@ fn the_documented_warnings_are_those_of_the_code() {
     for path in ["grant", "revoke", "inspect", "apply"] {
         of_the_code.extend(codes(&read(&format!("src/{path}.rs")), &["journal.warn("]));
     }
+    of_the_code.extend(codes(&read("src/handler.rs"), &["NOT_ANNOUNCED: &str ="]));
     of_the_code.extend(codes(&read("src/plan/revoke.rs"), &["warnings.push(("]));
     assert_eq!(table(&read("docs/events.md"), "## Warnings"), of_the_code);
 }
@@ -178,6 +179,7 @@ fn every_command_of_the_documents_is_there() {
 #[test]
 fn what_decides_does_nothing() {
     for path in [
+        "announce",
         "arn",
         "error",
         "expiry",

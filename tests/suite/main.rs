@@ -6,6 +6,7 @@
 //! | `adapter` | what the SDK sends, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
 //! | `accounts` | clusters of other accounts and regions |
+//! | `announcements` | what the event bus is told |
 //! | `expiry` | access that ends: schedules, extensions, revokes |
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
@@ -23,6 +24,7 @@
 
 mod accounts;
 mod adapter;
+mod announcements;
 mod contract;
 mod expiry;
 mod guardrails;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_eks::config::Credentials;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -95,7 +95,8 @@ impl Scene {
                 Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
             let cluster = SharedHttpConnector::new(ApiServer(self.aws.clone()));
             let clusters = ClusterConnectors::new(move |_| Ok(cluster.clone()));
-            let connection = Connection::over(&settings.region, self.http_client(), credentials, clusters);
+            let connector = SharedHttpConnector::new(InProcess(self.aws.clone()));
+            let connection = Connection::over(&settings.region, connector, credentials, clusters);
             (settings, connection)
         });
         let (log, aws) = (Arc::clone(&self.log), self.aws.clone());
@@ -119,11 +120,6 @@ impl Scene {
         let mut lines = self.log();
         lines.retain(|line| line["message"] == message);
         lines
-    }
-
-    fn http_client(&self) -> impl aws_sdk_eks::config::HttpClient + 'static {
-        let connector = SharedHttpConnector::new(InProcess(self.aws.clone()));
-        http_client_fn(move |_, _| connector.clone())
     }
 }
 

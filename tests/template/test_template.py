@@ -75,6 +75,12 @@ def resolve(value, values):
             case "Fn::Equals":
                 left, right = resolve(argument, values)
                 return left == right
+            case "Fn::Select":
+                index, items = argument
+                return resolve(items, values)[index]
+            case "Fn::If":
+                condition, then, otherwise = argument
+                return resolve(then if resolve(TEMPLATE["Conditions"][condition], values) else otherwise, values)
             case "Fn::Not":
                 return not resolve(argument[0], values)
             case "Fn::If":
@@ -90,6 +96,8 @@ def statements(**given):
     documents = [policy["PolicyDocument"] for policy in resources["FunctionRole"]["Properties"]["Policies"]]
     if resolve(TEMPLATE["Conditions"]["ModeMayChange"], values):
         documents.append(resources["ChangeAuthenticationMode"]["Properties"]["PolicyDocument"])
+    if resolve(TEMPLATE["Conditions"]["IsAnnounced"], values):
+        documents.append(resources["Announce"]["Properties"]["PolicyDocument"])
     if resolve(TEMPLATE["Conditions"]["OtherAccountsAreReached"], values):
         documents.append(resources["TakeOnTargetRole"]["Properties"]["PolicyDocument"])
     if resolve(TEMPLATE["Conditions"]["PrincipalsAreAssumable"], values):
@@ -160,8 +168,9 @@ def test_the_role_has_exactly_the_actions_that_the_adapter_calls():
     operations = re.search(r"pub enum Operation \{(.*?)\}", code, re.S)[1]
     names = set(re.findall(r"(\w+),", operations)) - {"GetCallerIdentity"}
     called = {f"{service_of(name)}:{name}" for name in names}
-    beside = {"eks:TagResource", "iam:PassRole", "sqs:SendMessage"}
-    everything = statements(AssumablePrincipals=SSO)
+    # EventBridge is called without its SDK (src/aws/events.rs), so it is not among the operations.
+    beside = {"eks:TagResource", "iam:PassRole", "sqs:SendMessage", "events:PutEvents"}
+    everything = statements(AssumablePrincipals=SSO, EventBus="security")
     granted = {action for statement in everything for action in listed(statement["Action"])}
     assert {action for action in granted if not action.startswith("logs:")} == called | beside
 
@@ -407,3 +416,13 @@ def test_the_runbook_is_given_all_that_it_is_written_with_and_may_do_nothing_els
         "lambda:InvokeFunction": {"Fn::GetAtt": "EksBreakGlassFunction.Arn"},
         "sns:Publish": {"Ref": "Announcements"},
     }
+
+
+def test_the_function_announces_on_its_bus_as_itself_and_nowhere_else():
+    bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/"
+    itself = {"events:source": "eks-break-glass"}
+    assert not allowed("events:PutEvents", bus + "security", itself)
+    assert allowed("events:PutEvents", bus + "security", itself, EventBus="security")
+    assert allowed("events:PutEvents", bus + "security", itself, EventBus=bus + "security")
+    assert not allowed("events:PutEvents", bus + "default", itself, EventBus="security")
+    assert not allowed("events:PutEvents", bus + "security", {"events:source": "aws.ec2"}, EventBus="security")

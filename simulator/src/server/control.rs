@@ -15,7 +15,7 @@ use crate::{Simulation, World};
 const PREFIX: &str = "/_simulator/";
 
 /// Where a fault can be put in.
-const OPERATIONS: [&str; 27] = [
+const OPERATIONS: [&str; 28] = [
     "AssociateAccessPolicy",
     "AssumeRole",
     "CreateAccessEntry",
@@ -38,6 +38,7 @@ const OPERATIONS: [&str; 27] = [
     "ListTagsForResource",
     "ListUpdates",
     "ListUsers",
+    "PutEvents",
     "TagResource",
     "UntagResource",
     "UpdateAccessEntry",

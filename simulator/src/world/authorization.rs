@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, partition_of};
 use super::entry::{self, Entry, Resource};
-use super::{Caller, World, scheduler};
+use super::{Caller, World, event_bridge, scheduler};
 use crate::operation::{ApiError, Operation};
 use crate::policy::{Decision, Question};
 
@@ -115,6 +115,7 @@ impl World {
             Operation::CreateSchedule { schedule } | Operation::UpdateSchedule { schedule } => {
                 scheduler::arn(caller, region, &schedule.group, &schedule.name)
             }
+            Operation::PutEvents { entries } => event_bridge::arn(caller, region, entries),
             Operation::GetSchedule { group, name } | Operation::DeleteSchedule { group, name } => {
                 scheduler::arn(caller, region, group, name)
             }

@@ -1,0 +1,111 @@
+//! What is announced on the event bus, so that nobody gets in unseen. Pure; sending it is the handler's last act.
+
+use serde_json::{Map, Value, json};
+
+use crate::aws::Operation;
+use crate::error::ErrorName;
+use crate::journal::{Journal, StepOutcome};
+use crate::request::{Action, Request};
+
+/// The version of `detail`. Rules and consumers are written against it: it changes only when a field changes its meaning or goes.
+const VERSION: u32 = 1;
+/// `EventBridge` takes 256 KB for an entry, with room for its envelope. Source: `PutEvents` in the `EventBridge` API reference.
+const LARGEST_DETAIL: usize = 240 * 1024;
+
+/// One event for the bus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// What rules match: `EKS access granted`, …
+    pub detail_type: &'static str,
+    /// The result without the kubeconfig; or the error.
+    pub detail: Value,
+}
+
+/// How a request ended: its result, or the name and the words of its failure.
+pub type Ending<'a> = Result<&'a Value, (ErrorName, &'a str)>;
+
+/// What there is to announce: what was changed, what may have been, and what a guardrail refused. Neither inspections nor dry runs
+/// nor malformed events.
+#[must_use]
+pub fn announcement(
+    request: &Request,
+    request_id: &str,
+    ending: Ending<'_>,
+    journal: &Journal,
+) -> Option<Announcement> {
+    let dry_run = match &request.action {
+        Action::Grant(grant) => grant.dry_run,
+        Action::Revoke(revoke) => revoke.dry_run,
+        Action::Inspect(_) => true,
+    };
+    if dry_run {
+        return None;
+    }
+    let detail_type = match &ending {
+        Err((ErrorName::RequestDenied, _)) if !journal.may_have_changes() => "EKS access refused",
+        Err(_) if journal.may_have_changes() => "EKS access failed",
+        Ok(result) if journal.has_changes() => match result.get("status").and_then(Value::as_str) {
+            Some("GRANTED") if only_extended(journal) => "EKS access extended",
+            Some("GRANTED") => "EKS access granted",
+            Some("IN_PROGRESS") => "EKS access in progress",
+            _ => "EKS access revoked",
+        },
+        _ => return None,
+    };
+    Some(Announcement { detail_type, detail: detail(request, request_id, ending, journal) })
+}
+
+/// Whether just the end of the access was moved.
+fn only_extended(journal: &Journal) -> bool {
+    let did = |operation: Operation| {
+        let name = operation.to_string();
+        journal.steps().iter().any(|step| step.operation == name && step.outcome == StepOutcome::Succeeded)
+    };
+    did(Operation::UpdateSchedule) && !did(Operation::CreateAccessEntry) && !did(Operation::AssociateAccessPolicy)
+}
+
+fn detail(request: &Request, request_id: &str, ending: Ending<'_>, journal: &Journal) -> Value {
+    let mut detail = match ending {
+        Ok(result) => result.as_object().cloned().unwrap_or_default(),
+        Err((name, message)) => failure(request, request_id, name, message, journal),
+    };
+    detail.remove("kubeconfig");
+    detail.insert("version".to_owned(), json!(VERSION));
+    detail.insert("reason".to_owned(), json!(request.reason));
+    detail.insert("requestedBy".to_owned(), json!(request.requested_by));
+    let detail = Value::Object(detail);
+    if detail.to_string().len() <= LARGEST_DETAIL {
+        return detail;
+    }
+    // What it came to fits; how it came to it is in the log.
+    let mut detail = detail;
+    if let Some(fields) = detail.as_object_mut() {
+        fields.insert("steps".to_owned(), json!([]));
+        fields.insert("accessPolicies".to_owned(), json!([]));
+    }
+    detail
+}
+
+fn failure(
+    request: &Request,
+    request_id: &str,
+    name: ErrorName,
+    message: &str,
+    journal: &Journal,
+) -> Map<String, Value> {
+    let cluster = &request.cluster;
+    let fields = json!({
+        "status": null,
+        "action": request.action.name(),
+        "requestId": request_id,
+        "errorType": name.to_string(),
+        "errorMessage": message,
+        "cluster": {
+            "name": cluster.name, "arn": cluster.arn(), "region": cluster.region.as_str(), "accountId": cluster.account,
+        },
+        "principal": { "requested": request.principal().map(|principal| &principal.text) },
+        "steps": journal.steps(),
+        "warnings": journal.warnings(),
+    });
+    fields.as_object().cloned().unwrap_or_default()
+}

@@ -1,0 +1,131 @@
+//! What is announced on the event bus: everything that changes access, and what a guardrail refused.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulator::fault::{At, Fault, Kind};
+use simulator::policy::Policy;
+use simulator::world::{Cluster, Mode, Principal};
+use simulator::{Simulation, World};
+
+use crate::scene::{GROUP, Scene, warnings};
+
+const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
+const BUS: &str = "security";
+
+fn world() -> World {
+    World::new()
+        .with_cluster(Cluster::new("prod", Mode::Api))
+        .with_principal(Principal::new(ADMIN))
+        .with_schedule_group(GROUP)
+        .with_event_bus(BUS)
+}
+
+fn scene(world: World) -> Scene {
+    Scene::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS)
+}
+
+fn event(fields: &Value) -> Value {
+    let mut event = json!({
+        "clusterName": "prod", "principalArn": ADMIN, "reason": "INC-2041", "requestedBy": "jane.doe@example.com",
+    });
+    for (field, value) in fields.as_object().unwrap() {
+        event[field] = value.clone();
+    }
+    event
+}
+
+/// What was announced so far: type and detail.
+fn heard(scene: &Scene) -> Vec<(String, Value)> {
+    scene.aws.world(|world| {
+        let events = world.bus_events().iter();
+        events
+            .inspect(|event| assert_eq!((event.source.as_str(), event.bus.as_str()), ("eks-break-glass", BUS)))
+            .map(|event| (event.detail_type.clone(), event.detail.clone()))
+            .collect()
+    })
+}
+
+fn types(scene: &Scene) -> Vec<String> {
+    heard(scene).into_iter().map(|(detail_type, _)| detail_type).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_an_extension_and_a_revoke_are_announced() {
+    let scene = scene(world());
+    let granted = scene.send(&event(&json!({"duration": "1h"}))).await.unwrap();
+    scene.send(&event(&json!({"duration": "2h"}))).await.unwrap();
+    scene.after(Duration::from_hours(2)).await.remove(0).unwrap();
+    assert_eq!(types(&scene), ["EKS access granted", "EKS access extended", "EKS access revoked"]);
+    let (_, detail) = &heard(&scene)[0];
+    assert_eq!(detail["version"], 1);
+    assert_eq!((&detail["reason"], &detail["requestedBy"]), (&json!("INC-2041"), &json!("jane.doe@example.com")));
+    for field in ["status", "cluster", "principal", "accessEntry", "expiresAt", "undo", "steps", "caller"] {
+        assert_eq!(detail[field], granted[field], "{field}");
+    }
+    assert_eq!(detail.get("kubeconfig"), None);
+    assert_eq!(warnings(&granted), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_and_failures_after_a_change_are_announced() {
+    let refused = scene(world()).with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/other");
+    let failed = refused.send(&event(&json!({}))).await.unwrap_err();
+    let [(detail_type, detail)] = &heard(&refused)[..] else { panic!("one announcement") };
+    assert_eq!(detail_type, "EKS access refused");
+    assert_eq!((&detail["errorType"], &detail["errorMessage"]), (&json!("RequestDenied"), &json!(failed.message)));
+    assert_eq!((&detail["principal"]["requested"], &detail["cluster"]["name"]), (&json!(ADMIN), &json!("prod")));
+
+    let half = scene(world());
+    half.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
+    half.send(&event(&json!({}))).await.unwrap_err();
+    assert_eq!(types(&half), ["EKS access failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_nothing_is_not_announced() {
+    let scene = scene(world());
+    scene.send(&event(&json!({"dryRun": true}))).await.unwrap();
+    scene.send(&json!({"action": "inspect", "clusterName": "prod"})).await.unwrap();
+    scene.send(&event(&json!({"durration": "1h"}))).await.unwrap_err();
+    scene.send(&event(&json!({"clusterName": "nope"}))).await.unwrap_err();
+    scene.send(&json!({"action": "revoke", "clusterName": "prod", "principalArn": ADMIN})).await.unwrap();
+    assert_eq!(types(&scene), [""; 0]);
+    scene.send(&event(&json!({}))).await.unwrap();
+    scene.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(types(&scene), ["EKS access granted"], "the second changed nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_that_fails_keeps_nobody_out_and_is_not_silent() {
+    let slow = Kind::Slow(Duration::from_mins(1));
+    for kind in [Kind::Denied, Kind::Throttled, Kind::ServerError(500), Kind::ResetBeforeEffect, Kind::Garbage, slow] {
+        let scene = scene(world());
+        scene.aws.inject(Fault::new(At::Every("PutEvents"), kind));
+        let begun = eks_break_glass::clock::instant();
+        let result = scene.send(&event(&json!({}))).await.unwrap();
+        assert_eq!(result["status"], "GRANTED");
+        assert_eq!(warnings(&result), ["NOT_ANNOUNCED"], "{kind:?}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "whoever asked waits");
+        let metrics = scene.log().into_iter().find(|line| line.get("_aws").is_some()).unwrap();
+        assert_eq!(metrics["NotAnnounced"], 1);
+    }
+    let nowhere = scene(world()).with("EVENT_BUS", "gone");
+    let result = nowhere.send(&event(&json!({}))).await.unwrap();
+    assert!(result["warnings"][0]["message"].as_str().unwrap().contains("gone does not exist"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_bus_nothing_is_put_anywhere() {
+    let scene = Scene::new(Simulation::new(world()));
+    scene.send(&event(&json!({}))).await.unwrap();
+    assert!(scene.aws.calls().iter().all(|call| call.service != "events"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_may_not_be_written_to_is_named() {
+    let scene = scene(world().with_policy(Policy::allow_all().without(&["events:PutEvents"])));
+    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let message = result["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("events:PutEvents") && message.contains("event-bus/security"), "{message}");
+}
