@@ -49,6 +49,7 @@ pub async fn run(
             format!("whether a revoke is scheduled could not be found out ({error}); if one is, it stays"),
         );
     }
+    let waiting = seen.expiry.pending().cloned();
     let held = seen.entry.present().and_then(|entry| entry.scope_of(&revoke.policy)).cloned();
     let restore = evidence(revoke, &seen);
     if restore.is_none() {
@@ -78,8 +79,10 @@ pub async fn run(
         let again = |seen: &Observation| plan::revoke(&revoke.policy, restore.as_ref(), seen);
         plan = look::look_again(context, subject, &mut seen, &done, journal, again).await?;
     }
-    // The schedule goes last, once it is seen that the access is gone: a revoke that is stopped half-way comes again.
-    for step in &plan.steps {
+    // The schedule goes last, once it is seen that the access is gone: a revoke that is stopped half-way comes again. One that was
+    // moved in the meantime belongs to a later grant, and stays.
+    let ours = seen.expiry.pending() == waiting.as_ref();
+    for step in plan.steps.iter().filter(|_| ours) {
         let removed = hand(context, revoke, &mut seen).carry_out(step, journal).await? == Progress::Done;
         if let (true, Expiry::Pending(slot, _)) = (removed, &seen.expiry) {
             seen.expiry = Expiry::Absent(slot.clone());

@@ -568,3 +568,23 @@ async fn two_grants_at_once_share_one_schedule() {
     assert_eq!(one["expiresAt"], other["expiresAt"], "both say what there is");
     assert!(is_admin(&scene));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_leaves_the_schedule_of_a_grant_that_came_in_the_meantime() {
+    let latency = Duration::from_secs(1);
+    let scene = Scene::new(Simulation::new(world(Mode::Api)).with_latency(latency)).with_schedules();
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let (by_hand, longer) = (revoke(&json!({})), grant(&json!({"duration": "5h"})));
+    // The grant is extended while the revoke is on its way, at every moment of it.
+    for tenths in 0..40 {
+        let (revoked, granted) = tokio::join!(scene.send(&by_hand), async {
+            tokio::time::sleep(Duration::from_millis(100 * tenths)).await;
+            scene.send(&longer).await
+        });
+        drop(revoked);
+        if granted.is_ok() && is_admin(&scene) {
+            assert_eq!(schedules(&scene).len(), 1, "access without its end, after {tenths} tenths of a second");
+        }
+        scene.send(&longer).await.unwrap();
+    }
+}
