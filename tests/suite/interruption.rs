@@ -443,6 +443,44 @@ async fn lease(start: Start, event: Value, grant: Trouble, revoke: Trouble, by_h
     }
 }
 
+/// Not by chance: every call of a grant that ends, and of its revoke, fails in every way, and both are killed every ten milliseconds.
+#[test]
+fn at_every_single_call_no_access_is_without_its_end() {
+    let kinds = [
+        Kind::Throttled,
+        Kind::ServerError(500),
+        Kind::ResetBeforeEffect,
+        Kind::ResetAfterEffect,
+        Kind::Garbage,
+        Kind::Denied,
+        Kind::Slow(Duration::from_secs(25)),
+    ];
+    let faults = (0..20).flat_map(|call| kinds.map(|kind| Trouble::Fault(call, kind)));
+    let troubles: Vec<_> = faults.chain((0..40).map(|tens| Trouble::Killed(tens * 10))).collect();
+    let narrower = Held { groups: true, view: Some(Scope::cluster()), wanted: Some(Scope::namespaces(&["team-a"])) };
+    let everything = json!({
+        "clusterName": "prod", "principalArn": PRINCIPAL, "accessScope": {"type": "cluster"}, "duration": "1h",
+    });
+    for entry in [None, Some(narrower)] {
+        let start =
+            Start { mode: Mode::Api, entry, stale: false, article: false, entry_delay: 0, mode_takes: 5, iam_lag: 0 };
+        for trouble in &troubles {
+            for (grant, revoke) in [(trouble, &Trouble::Nothing), (&Trouble::Nothing, trouble)] {
+                for by_hand in [false, true] {
+                    let life = lease(start.clone(), everything.clone(), grant.clone(), revoke.clone(), by_hand);
+                    simulated(life);
+                }
+            }
+        }
+    }
+}
+
+/// Runs to its end under simulated time.
+fn simulated(life: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(life);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
@@ -452,12 +490,7 @@ proptest! {
     ) {
         let mut event = event;
         event["duration"] = json!("1h");
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(lease(start, event, grant, revoke, by_hand));
+        simulated(lease(start, event, grant, revoke, by_hand));
     }
 }
 
@@ -468,11 +501,6 @@ proptest! {
     fn whatever_happens_the_event_sent_again_ends_in_the_same_state(
         start in any_start(), event in any_event(), trouble in any_trouble(),
     ) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(live_through(start, event, trouble));
+        simulated(live_through(start, event, trouble));
     }
 }
