@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator::lambda::{Environment, Function, Outcome};
+use simulator::operation::Scope;
 use simulator::scenario::Scenario;
 use simulator::server::{ApiServer, FREE_PORT, Server, TestAuthority};
+use simulator::world::Entry;
 use simulator::{Simulation, kubectl};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -130,9 +132,15 @@ async fn verified(authority: &TestAuthority) -> (Simulation, ApiServer, Value) {
 }
 
 async fn verdict(aws: Simulation, event: &Value) -> (String, String) {
+    verdict_within(aws, event, DEADLINE).await
+}
+
+/// What a function says that may run for so long: it stops asking a little before.
+async fn verdict_within(aws: Simulation, event: &Value, timeout: Duration) -> (String, String) {
     let server = Server::http(aws, FREE_PORT).await.unwrap();
     let mut environment = function().env("AWS_ENDPOINT_URL", server.url()).start().await.unwrap();
-    let result = granted(&mut environment, event).await;
+    let outcome = environment.invoke(event, timeout).await.unwrap();
+    let Outcome::Response(result) = outcome else { panic!("{outcome:?}") };
     assert_eq!(result["status"], "GRANTED");
     environment.stop().await.unwrap();
     let verification = &result["verification"];
@@ -186,4 +194,47 @@ async fn a_ca_that_cannot_be_read_fails_nothing() {
         assert_eq!(verdict, "NOT_PERFORMED");
         assert!(detail.contains("CA"), "{detail}");
     }
+}
+
+/// The API server honours what EKS was told after so long.
+fn honours_after(aws: &Simulation, delay: Duration) {
+    aws.world(|world| world.delays.kubernetes = delay);
+}
+
+#[tokio::test]
+async fn a_real_api_server_that_says_401_and_then_yes_is_waited_for() {
+    let (aws, _api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+    honours_after(&aws, Duration::from_millis(500));
+    assert_eq!(verdict(aws.clone(), &event).await.0, "ALLOWED");
+    assert!(aws.api_server_requests() > 3, "it said no at first");
+}
+
+#[tokio::test]
+async fn a_real_api_server_that_says_no_and_then_yes_is_waited_for() {
+    let (aws, _api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+    aws.world(|world| {
+        let principal = event["principalArn"].as_str().unwrap();
+        let view = Entry::new(principal).with_policy("AmazonEKSViewPolicy", Scope::cluster());
+        *world = std::mem::take(world).with_entry("prod", view);
+    });
+    honours_after(&aws, Duration::from_millis(500));
+    let (verdict, detail) = verdict(aws.clone(), &event).await;
+    assert_eq!(verdict, "ALLOWED", "{detail}");
+    assert!(aws.api_server_requests() > 3, "it said no at first");
+}
+
+#[tokio::test]
+async fn a_real_api_server_that_never_says_yes_is_denied_within_the_functions_time() {
+    let (aws, _api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+    honours_after(&aws, Duration::from_hours(1));
+    let (verdict, detail) = verdict_within(aws, &event, Duration::from_secs(3)).await;
+    assert!(verdict == "DENIED" && detail.contains("401"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_real_api_server_whose_clock_is_ahead_takes_no_token_that_is_expired_to_it() {
+    let (aws, _api_server, event) = verified(&TestAuthority::new().unwrap()).await;
+    aws.world(|world| world.advance_to(world.now() + jiff::SignedDuration::from_mins(16)));
+    let (verdict, detail) = verdict_within(aws, &event, Duration::from_secs(3)).await;
+    assert!(verdict == "DENIED" && detail.contains("401"), "{detail}");
 }
