@@ -48,7 +48,8 @@ pub fn announcement(
             Some("GRANTED") if only_extended(journal) => "EKS access extended",
             Some("GRANTED") => "EKS access granted",
             Some("IN_PROGRESS") => "EKS access in progress",
-            _ => "EKS access revoked",
+            Some("REVOKED") => "EKS access revoked",
+            _ => return None,
         },
         _ => return None,
     };

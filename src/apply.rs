@@ -12,7 +12,7 @@ use crate::error::{ErrorName, Failure};
 use crate::expiry::{PendingRevoke, Slot};
 use crate::journal::{Journal, StepOutcome, Timed};
 use crate::log::Level;
-use crate::observation::{AccessEntry, AuthenticationMode, Cluster};
+use crate::observation::{AccessEntry, AuthenticationMode, Cluster, Observation};
 use crate::outcome;
 use crate::plan::{Step, policy_name};
 
@@ -129,14 +129,13 @@ impl Hand<'_> {
     async fn cancel_revoke(&mut self, step: &Step, slot: &Slot, journal: &mut Journal) -> Result<Progress, Failure> {
         let timed = Timed::call(Operation::DeleteSchedule, self.context.aws.delete_schedule(slot)).await;
         match &timed.answer {
-            Err(error) if error.kind == Kind::Denied => {
+            Err(error) if !matches!(error.kind, Kind::Throttled | Kind::Unavailable) => {
                 journal.optional_call(&timed, |()| String::new());
                 journal.warn(
                     "SCHEDULE_NOT_REMOVED",
                     format!(
-                        "the scheduled revoke `{}` is still there and would take away what is granted to this principal in the meantime: remove it, and allow `{}` to the function's role",
-                        slot.name,
-                        error.denied_action()
+                        "the scheduled revoke `{}` is still there and would take away what is granted to this principal in the meantime: remove it, and mend this: {error}",
+                        slot.name
                     ),
                 );
                 Ok(Progress::Overtaken)
@@ -356,7 +355,19 @@ fn mode_failed(cluster: &str, update_id: Option<&str>, why: &str) -> Failure {
 }
 
 /// Takes back the schedule of a grant that came to nothing, if it still is as it was made: another grant may count on it by now.
-pub async fn take_back_schedule(context: &Context<'_>, slot: &Slot, revoke: &PendingRevoke, journal: &mut Journal) {
+pub async fn take_back_schedule(
+    context: &Context<'_>,
+    slot: &Slot,
+    revoke: &PendingRevoke,
+    seen: &Observation,
+    policy: &PolicyArn,
+    journal: &mut Journal,
+) {
+    // The same event, sent twice in one second, makes the same schedule: the other one may have given the access that it ends.
+    let now = context.aws.policies(&seen.cluster.name, &seen.principal).await;
+    if now.is_ok_and(|held| held.iter().any(|held| held.policy_arn == policy.as_str())) {
+        return;
+    }
     let found = Timed::call(Operation::GetSchedule, context.aws.scheduled_input(slot)).await;
     journal.optional_call(&found, |_| "is the schedule still as this grant made it?".to_owned());
     let found = found.answer.ok().flatten();

@@ -201,7 +201,7 @@ impl Findings<'_> {
         if !cluster.authentication_mode.has_access_entries() {
             let remedy = self.survey.subject.as_ref().and_then(|subject| {
                 let arn = subject.arn.as_ref().filter(|_| plan::recoverable(cluster).is_ok())?;
-                (!matches!(subject.iam, IamPrincipal::Absent { .. })).then(|| self.grant(arn, None))
+                (!matches!(subject.iam, IamPrincipal::Absent { .. })).then(|| self.grant(arn))
             });
             self.add(
                 "AUTHENTICATION_MODE_CONFIG_MAP",
@@ -234,7 +234,7 @@ impl Findings<'_> {
                 Some(arn) => format!("IAM knows no `{named}`, but `{arn}`, of the same name under another path"),
                 None => format!("IAM knows no `{named}`: it was deleted, or its name or account is wrong"),
             };
-            let remedy = instead.as_ref().map(|arn| self.grant(arn, None));
+            let remedy = instead.as_ref().map(|arn| self.grant(arn));
             let evidence = json!({ "principalArn": named, "instead": instead.as_ref().map(PrincipalArn::as_str) });
             return self.add("PRINCIPAL_NOT_FOUND", Severity::Error, message, evidence, remedy);
         }
@@ -265,7 +265,7 @@ impl Findings<'_> {
                 Severity::Error,
                 format!("`{arn}` has no access entry on the cluster{}", self.by_config_map()),
                 json!({ "principalArn": arn.as_str() }),
-                Some(self.grant(arn, None)),
+                Some(self.grant(arn)),
             ),
         }
     }
@@ -350,9 +350,9 @@ impl Findings<'_> {
         self.add(
             "ENTRY_STALE",
             severity,
-            format!("the access entry of `{arn}` was made for an earlier principal of the same name: it looks healthy and lets nobody in; a grant makes it anew, with all that it has"),
+            format!("the access entry of `{arn}` was made for an earlier principal of the same name: it looks healthy and lets nobody in; a grant of any policy makes it anew, with all that it has"),
             json!({ "principalArn": arn.as_str(), "entryCreatedAt": entry.created_at, "principalCreatedAt": principal_created_at }),
-            Some(self.grant(arn, Some(entry))),
+            self.grant_like(arn, Some(entry)),
         );
     }
 
@@ -369,7 +369,7 @@ impl Findings<'_> {
             severity,
             format!("the access entry of `{arn}` has no access policy, {what}"),
             json!({ "principalArn": arn.as_str(), "kubernetesGroups": entry.kubernetes_groups }),
-            Some(self.grant(arn, None)),
+            Some(self.grant(arn)),
         );
     }
 
@@ -387,7 +387,7 @@ impl Findings<'_> {
                 "newPrincipalArn": new.as_str(),
                 "oldAccessPolicies": entry.map(|entry| &entry.access_policies),
             }),
-            Some(self.grant(new, entry)),
+            self.grant_like(new, entry),
         );
     }
 
@@ -450,27 +450,33 @@ impl Findings<'_> {
         self.add(
             "ACTIVE_GRANTS",
             Severity::Info,
-            format!("this function has granted, and it is in force: {in_words}"),
+            format!("this function has granted: {in_words}"),
             json!({ "grants": grants, "total": total }),
             None,
         );
     }
 
-    /// A grant; where an entry is to be made anew, or to be followed by another, of what it has, and of no more.
-    fn grant(&self, arn: &PrincipalArn, like: Option<&AccessEntry>) -> Value {
-        let (cluster, principal) = (&self.survey.cluster.arn, arn.as_str());
-        let policies = like.map(|entry| entry.access_policies.as_slice()).unwrap_or_default();
+    /// A grant of what the event's defaults say.
+    fn grant(&self, arn: &PrincipalArn) -> Value {
+        json!({ "action": "grant", "clusterName": self.survey.cluster.arn, "principalArn": arn.as_str() })
+    }
+
+    /// A grant of what an entry has, and of no more; of an entry that has groups alone, none. Of several policies, one: the rest of
+    /// an entry that is made anew comes with it, that of a replaced role is granted in the same way.
+    fn grant_like(&self, arn: &PrincipalArn, like: Option<&AccessEntry>) -> Option<Value> {
+        let Some(entry) = like else {
+            return Some(self.grant(arn));
+        };
+        let policies = &entry.access_policies;
         let best = policies.iter().find(|held| policy_name(&held.policy_arn) == PolicyArn::CLUSTER_ADMIN);
-        match best.or(policies.first()) {
-            None => json!({ "action": "grant", "clusterName": cluster, "principalArn": principal }),
-            Some(held) => json!({
-                "action": "grant",
-                "clusterName": cluster,
-                "principalArn": principal,
-                "policyArn": held.policy_arn,
-                "accessScope": held.access_scope,
-            }),
-        }
+        let held = best.or(policies.first())?;
+        Some(json!({
+            "action": "grant",
+            "clusterName": self.survey.cluster.arn,
+            "principalArn": arn.as_str(),
+            "policyArn": held.policy_arn,
+            "accessScope": held.access_scope,
+        }))
     }
 }
 

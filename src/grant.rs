@@ -64,6 +64,7 @@ pub async fn run(
             may_change_mode: settings.allow_authentication_mode_change,
             tags: ownership::tags(context.request_id, request, grant),
             expires_at: None,
+            restore: None,
             scheduled: false,
         },
         seen,
@@ -187,7 +188,7 @@ impl Granting<'_> {
         for (index, step) in plan.steps.iter().enumerate() {
             if let Step::DeleteEntry(entry) = step {
                 // Remembered before the call: its answer may be lost, and the entry with it.
-                self.goal.deleted = Some((**entry).clone());
+                self.goal.deleted.get_or_insert_with(|| (**entry).clone());
             }
             let progress = hand.carry_out(step, journal).await?;
             // A schedule that is made and not seen again was removed, by a revoke at the same time: it is made again. One that somebody
@@ -206,7 +207,7 @@ impl Granting<'_> {
                 (_, Step::AwaitAuthenticationMode) | (Progress::Overtaken, _) => return Ok(None),
                 (Progress::Done, Step::ScheduleRevoke { slot, revoke, moves }) => {
                     self.goal.scheduled = true;
-                    if !moves {
+                    if !moves && self.scheduled.is_none() {
                         self.scheduled = Some((slot.clone(), revoke.clone(), journal.count_of_changes()));
                     }
                 }
@@ -230,6 +231,10 @@ impl Granting<'_> {
         if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
             journal.record_before(&self.seen);
             self.before = Some(self.seen.entry.clone());
+            // From here on, what is seen may be this grant's own doing.
+            let pending = self.seen.expiry.pending().map(|revoke| revoke.restore.clone());
+            let (policy, scope) = (&self.grant.policy, &self.grant.scope);
+            self.goal.restore = pending.or_else(|| ownership::restore(self.seen.entry.present(), policy, scope));
         }
     }
 
@@ -255,7 +260,7 @@ impl Granting<'_> {
         if let Some((slot, revoke, changes)) = self.scheduled.take()
             && journal.count_of_changes() == changes
         {
-            apply::take_back_schedule(self.context, &slot, &revoke, journal).await;
+            apply::take_back_schedule(self.context, &slot, &revoke, &self.seen, &self.grant.policy, journal).await;
         }
     }
 
@@ -273,18 +278,11 @@ impl Granting<'_> {
                 "the cluster's endpoint is private: kubectl works only from its VPC or a network connected to it",
             );
         }
-        match &self.seen.expiry {
-            Expiry::Absent(_) | Expiry::Unavailable(_) if self.goal.expires_at.is_some() && self.undo().is_none() => {
-                journal.warn(
-                    "ACCESS_IS_PERMANENT",
-                    "the access was there already, without end and not by this function; it stays so, for taking it away is not this function's to do",
-                );
-            }
-            Expiry::Unknown(error) => journal.warn(
+        if let Expiry::Unknown(error) = &self.seen.expiry {
+            journal.warn(
                 "EXPIRY_UNKNOWN",
                 format!("whether the access is to end, by an earlier grant, could not be found out ({error})"),
-            ),
-            _ => {}
+            );
         }
         if let (IamPrincipal::Unknown { reason }, EntryState::Present(_), false) =
             (&self.seen.iam, &self.seen.entry, self.grant.recreate_entry)
@@ -324,6 +322,13 @@ impl Granting<'_> {
         let in_place = is_in_place(status);
         if self.first_mode != self.seen.cluster.authentication_mode {
             apply::warn_of_mode_change(&self.seen.cluster.name, journal);
+        }
+        let endless = self.goal.expires_at.is_some() && self.seen.expiry.pending().is_none();
+        if endless && (in_place || (status == Status::Planned && self.undo().is_none())) {
+            journal.warn(
+                "ACCESS_IS_PERMANENT",
+                "the principal's access entry had the access already (even if it let nobody in, being stale), or somebody else has given it: without end and not by this function; it stays so, for taking it away is not this function's to do",
+            );
         }
         let entry = self.seen.entry.present();
         Outcome {

@@ -147,10 +147,16 @@ pub struct AccessEntry {
 }
 
 impl AccessEntry {
+    /// A policy, where it is associated with the entry.
+    #[must_use]
+    pub fn policy(&self, policy: &PolicyArn) -> Option<&AccessPolicy> {
+        self.access_policies.iter().find(|held| held.policy_arn == policy.as_str())
+    }
+
     /// The scope that a policy has here.
     #[must_use]
     pub fn scope_of(&self, policy: &PolicyArn) -> Option<&AccessScope> {
-        self.access_policies.iter().find(|held| held.policy_arn == policy.as_str()).map(|held| &held.access_scope)
+        self.policy(policy).map(|held| &held.access_scope)
     }
 }
 

@@ -282,6 +282,19 @@ fn scope(event: &Object) -> Result<Option<AccessScope>, Invalid> {
     read_scope(&scope).map(Some)
 }
 
+/// A scope that EKS had shown. What it takes is not for this program to judge: a revoke that cannot be read ends nothing.
+fn scope_as_it_was(record: &Object) -> Result<Option<AccessScope>, Invalid> {
+    let Some(scope) = record.object("accessScope", &["type", "namespaces"])? else {
+        return Ok(None);
+    };
+    let kind: String = required(&scope, "type", scope.get("type")?)?;
+    match kind.as_str() {
+        "cluster" => Ok(Some(AccessScope::Cluster)),
+        "namespace" => Ok(Some(AccessScope::Namespaces(scope.get("namespaces")?.unwrap_or_default()))),
+        _ => Err(Invalid::at(&scope.place("type"), format!("`{kind}` is neither `cluster` nor `namespace`"))),
+    }
+}
+
 fn read_scope(scope: &Object) -> Result<AccessScope, Invalid> {
     let kind: String = required(scope, "type", scope.get("type")?)?;
     let namespaces: Vec<String> = scope.get("namespaces")?.unwrap_or_default();
@@ -325,7 +338,7 @@ fn restore(event: &Object) -> Result<Option<Restore>, Invalid> {
     Ok(Some(Restore {
         version,
         entry_existed: required(&record, "entryExisted", record.get("entryExisted")?)?,
-        access_scope: scope(&record)?,
+        access_scope: scope_as_it_was(&record)?,
     }))
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::{Hand, Progress};
+use crate::apply::Hand;
 use crate::arn::PolicyArn;
+use crate::aws::{ApiError, Kind};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
 use crate::expiry::Expiry;
@@ -39,9 +40,10 @@ pub async fn run(
     };
     let mut seen = look::observe(context, subject, journal).await?;
     if let Some(expires_at) = revoke.expires_at
-        && is_superseded(expires_at, &seen.expiry)?
+        && is_superseded(expires_at, &revoke.policy, &seen)?
     {
-        return Ok(outcome(context, revoke, &seen, Status::Superseded, None, journal));
+        let status = if revoke.dry_run { Status::Planned } else { Status::Superseded };
+        return Ok(outcome(context, revoke, &seen, status, None, journal));
     }
     if let Expiry::Unknown(error) = &seen.expiry {
         journal.warn(
@@ -67,28 +69,34 @@ pub async fn run(
         journal.planned(&plan.steps);
         return Ok(outcome(context, revoke, &seen, Status::Planned, None, journal));
     }
+    let again = |seen: &Observation| plan::revoke(&revoke.policy, restore.as_ref(), seen);
+    let (mut revoked, mut cancelled) = (false, false);
     let mut done: Vec<Step> = Vec::new();
-    while plan.steps.iter().any(takes_access) {
-        if done.is_empty() {
-            journal.record_before(&seen);
+    loop {
+        if plan.steps.iter().any(takes_access) {
+            if !revoked {
+                journal.record_before(&seen);
+            }
+            revoked = true;
+            for step in plan.steps.iter().filter(|step| takes_access(step)) {
+                hand(context, revoke, &mut seen).carry_out(step, journal).await?;
+                done.push(step.clone());
+            }
+        } else if seen.expiry.pending() == waiting.as_ref() && !cancelled && !plan.steps.is_empty() {
+            // The schedule goes last, once it is seen that the access is gone: a revoke that is stopped half-way comes again. One that
+            // was moved in the meantime belongs to a later grant, and stays.
+            for step in &plan.steps {
+                hand(context, revoke, &mut seen).carry_out(step, journal).await?;
+            }
+            // What a grant at the same time has given, counting on that schedule, is taken back as well.
+            cancelled = true;
+            done.clear();
+        } else {
+            break;
         }
-        for step in plan.steps.iter().filter(|step| takes_access(step)) {
-            hand(context, revoke, &mut seen).carry_out(step, journal).await?;
-            done.push(step.clone());
-        }
-        let again = |seen: &Observation| plan::revoke(&revoke.policy, restore.as_ref(), seen);
         plan = look::look_again(context, subject, &mut seen, &done, journal, again).await?;
     }
-    // The schedule goes last, once it is seen that the access is gone: a revoke that is stopped half-way comes again. One that was
-    // moved in the meantime belongs to a later grant, and stays.
-    let ours = seen.expiry.pending() == waiting.as_ref();
-    for step in plan.steps.iter().filter(|_| ours) {
-        let removed = hand(context, revoke, &mut seen).carry_out(step, journal).await? == Progress::Done;
-        if let (true, Expiry::Pending(slot, _)) = (removed, &seen.expiry) {
-            seen.expiry = Expiry::Absent(slot.clone());
-        }
-    }
-    if done.is_empty() {
+    if !revoked {
         return Ok(outcome(context, revoke, &seen, Status::NothingToRevoke, None, journal));
     }
     warn_of_what_remains(&seen, journal);
@@ -132,19 +140,31 @@ fn hand<'a>(context: &'a Context<'a>, revoke: &'a Revoke, seen: &'a mut Observat
 
 /// Whether the grant was extended since this revoke was scheduled: then another one waits. If that cannot be found out, the
 /// revoke is not carried out: an early one must not end a later grant (iam-identity-center-team issues 279 and 513).
-fn is_superseded(expires_at: Timestamp, expiry: &Expiry) -> Result<bool, Failure> {
-    match expiry {
+fn is_superseded(expires_at: Timestamp, policy: &PolicyArn, seen: &Observation) -> Result<bool, Failure> {
+    match &seen.expiry {
         Expiry::Pending(_, pending) => Ok(pending.expires_at != expires_at),
-        Expiry::Absent(_) | Expiry::Unavailable(_) => Ok(false),
-        Expiry::Unknown(error) => {
-            let failure = Failure::from(error.clone());
-            Err(match failure.name {
-                // That is a grant's name for it.
-                ErrorName::ExpiryUnavailable => Failure { name: ErrorName::PermissionDenied, ..failure },
-                _ => failure,
-            })
+        // What was given after the time of this revoke, it was not made for: it is late, or comes again.
+        Expiry::Absent(_) | Expiry::Unavailable(_) => {
+            let held = seen.entry.present().and_then(|entry| entry.policy(policy));
+            Ok(held.and_then(|held| held.associated_at).is_some_and(|given| given > expires_at))
         }
+        Expiry::Unknown(error) => Err(unseen_schedule(error.clone())),
     }
+}
+
+/// A grant has a name of its own for it, and another way on.
+fn unseen_schedule(error: ApiError) -> Failure {
+    let (kind, what) = (error.kind, error.to_string());
+    let failure = Failure::from(error);
+    let (name, remedy) = match kind {
+        Kind::Throttled | Kind::Unavailable => return failure,
+        Kind::Denied => (ErrorName::PermissionDenied, failure.remedy),
+        _ => (
+            ErrorName::ServiceUnavailable,
+            "look at the schedule (`aws scheduler get-schedule`); where a later version of this function has made it, that version can carry it out; else revoke by hand, without `expiresAt`".to_owned(),
+        ),
+    };
+    Failure::new(name, format!("whether the grant was extended since cannot be seen: {what}"), remedy)
 }
 
 /// What shows that the access is a grant of this function's: what its schedule holds, what its result said, the tags of its entry.

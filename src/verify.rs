@@ -141,7 +141,10 @@ impl Question {
         let mut last = Answer::Unreachable("there was no time left to ask".to_owned());
         let end = limit
             .poll(PAUSES, async || {
-                last = self.put(context).await;
+                match limit.bound(self.put(context)).await {
+                    Some(answer) => last = answer,
+                    None => return None,
+                }
                 let over = matches!(
                     (&last, wanted),
                     (Answer::Unreachable(_), _)

@@ -113,13 +113,14 @@ impl Aws {
         provider.provide_credentials().await.map(Asker).map_err(|error| error.to_string())
     }
 
-    /// The function as that role, for a quarter of an hour, and for nothing but this question: the session's policy denies
+    /// The function, by its own credentials wherever the cluster is, as that role, for a quarter of an hour, and for nothing but this question: the session's policy denies
     /// everything, which who one is does not depend on.
     ///
     /// # Errors
     /// If the role does not trust the function, or the function may not take it on.
     pub async fn assume(&self, role: &PrincipalArn, external_id: Option<&str>) -> Result<Asker, ApiError> {
-        self.assume_role(role.as_str(), external_id, Some(sts::MAY_NOTHING)).await.map(Asker)
+        let home = self.connection.aws(&self.connection.0.home, self.deadline);
+        home.assume_role(role.as_str(), external_id, Some(sts::MAY_NOTHING)).await.map(Asker)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::{ErrorName, Failure};
 use crate::expiry::{Expiry, PendingRevoke};
 use crate::observation::{AccessEntry, AccessPolicy, Cluster, ClusterKind, EntryState, IamPrincipal, Observation};
 use crate::ownership;
+use crate::request::Restore;
 use crate::scope::AccessScope;
 
 /// What a grant is to end in.
@@ -30,6 +31,8 @@ pub struct Goal {
     pub tags: BTreeMap<String, String>,
     /// When the access is to end; `None`: nobody asked.
     pub expires_at: Option<Timestamp>,
+    /// What its end has to put back, as it was seen before anything was given; `None`: that was not seen yet, or nothing is given.
+    pub restore: Option<Restore>,
     /// Whether this grant has scheduled that end: another grant may move it since, and is not contradicted.
     pub scheduled: bool,
 }
@@ -132,7 +135,7 @@ fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failur
         return Ok(());
     };
     let before = goal.deleted.as_ref().or(seen.entry.present());
-    let restore = ownership::restore(before, &goal.policy, &goal.scope);
+    let restore = goal.restore.clone().or_else(|| ownership::restore(before, &goal.policy, &goal.scope));
     let (slot, restore, moves) = match (&seen.expiry, restore) {
         (Expiry::Pending(..), _) if goal.scheduled => return Ok(()),
         (Expiry::Pending(_, pending), _) if pending.expires_at == expires_at => return Ok(()),

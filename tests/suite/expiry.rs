@@ -559,6 +559,83 @@ async fn a_revoke_at_the_same_time_does_not_leave_access_without_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_where_the_entry_was_there_before_and_tells_nothing() {
+    for tenths in 0..60 {
+        let view = Entry::new(ADMIN).with_policy(VIEW, Scope::cluster());
+        let aws = Simulation::new(world(Mode::Api).with_entry("prod", view)).with_latency(Duration::from_secs(1));
+        let scene = Scene::new(aws).with_schedules();
+        let before = entries(&scene);
+        let (event, by_hand) = (grant(&json!({})), revoke(&json!({})));
+        let (granted, _) = tokio::join!(scene.send(&event), async {
+            tokio::time::sleep(Duration::from_millis(100 * tenths)).await;
+            scene.send(&by_hand).await
+        });
+        if is_admin(&scene) {
+            assert_eq!(
+                schedules(&scene).len(),
+                1,
+                "access without its end, after {tenths} tenths of a second: {granted:?}"
+            );
+            assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+        }
+        assert_eq!(entries(&scene), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_no_event_could_ask_for_is_put_back_all_the_same() {
+    let many: Vec<String> = (0..120).map(|number| format!("team-{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&many));
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let before = entries(&scene);
+    assert_eq!(scene.send(&grant(&json!({}))).await.unwrap()["status"], "GRANTED");
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&scene), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_that_comes_late_does_not_end_what_was_given_after_its_time() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let scheduled: Value = scene.aws.world(|world| serde_json::from_str(&world.schedules()[0].input).unwrap());
+    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    tokio::time::advance(MINUTE).await;
+    scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    let again = scene.send(&scheduled).await.unwrap();
+    assert_eq!(again["status"], "SUPERSEDED", "delivered twice, or from the dead-letter queue");
+    assert!(is_admin(&scene));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_eks_gives_by_itself_when_it_opens_entries_gets_no_end_and_that_is_said() {
+    let creators = World::new()
+        .with_cluster(Cluster::new("prod", Mode::ConfigMap).created_by(ADMIN))
+        .with_principal(Principal::new(ADMIN))
+        .with_schedule_group(GROUP);
+    let result = scene(creators).send(&grant(&json!({}))).await.unwrap();
+    assert_eq!((&result["expiresAt"], &result["undo"]), (&Value::Null, &Value::Null));
+    assert!(warnings(&result).contains(&"ACCESS_IS_PERMANENT".to_owned()), "{:?}", warnings(&result));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_is_planned_even_where_a_later_grant_waits() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let early = revoke(&json!({"expiresAt": after(0), "dryRun": true}));
+    assert_eq!(scene.send(&early).await.unwrap()["status"], "PLANNED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_cannot_be_read_is_said_to_be_so() {
+    let scene = scene(world(Mode::Api));
+    scene.send(&grant(&json!({}))).await.unwrap();
+    let scheduled: Value = scene.aws.world(|world| serde_json::from_str(&world.schedules()[0].input).unwrap());
+    scene.aws.inject(Fault::new(At::Every("GetSchedule"), Kind::Garbage));
+    assert_eq!(scene.send(&scheduled).await.unwrap_err().name, ErrorName::ServiceUnavailable);
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_grants_at_once_share_one_schedule() {
     let scene = Scene::new(Simulation::new(world(Mode::Api)).with_latency(Duration::from_millis(20))).with_schedules();
     let (short, long) = (grant(&json!({"duration": "1h"})), grant(&json!({"duration": "2h"})));

@@ -300,3 +300,14 @@ async fn out_of_time_it_says_what_it_has_not_seen() {
     let message = result["warnings"][0]["message"].as_str().unwrap();
     assert!(message.contains("of 500 access entries") && message.contains("no answer in the time"), "{message}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_groups_alone_is_not_offered_a_policy() {
+    let old = Entry::new(OLD_SSO).with_group("deployers");
+    let world = world(Mode::Api)
+        .with_principal(Principal::new(OLD_SSO).deleted_at(World::START))
+        .with_principal(Principal::new(NEW_SSO))
+        .with_entry("prod", old);
+    let result = inspect(&scene(world), &about(NEW_SSO)).await;
+    assert_eq!(finding(&result, "SSO_ROLE_REPLACED")["remedy"], Value::Null);
+}

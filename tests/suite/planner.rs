@@ -26,6 +26,7 @@ fn goal(scope: AccessScope) -> Goal {
         may_change_mode: true,
         tags: BTreeMap::new(),
         expires_at: None,
+        restore: None,
         scheduled: false,
     }
 }

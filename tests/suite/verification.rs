@@ -265,3 +265,13 @@ async fn a_signature_that_sts_refuses_is_a_401() {
     let (verdict, detail) = kubernetes(&result);
     assert!(verdict == "DENIED" && detail.contains("401"), "{detail}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_does_not_outlast_the_functions_time() {
+    let slow = Simulation::new(world()).with_latency(Duration::from_secs(4));
+    let scene = Scene::new(slow);
+    let begun = clock::instant();
+    let result = scene.send_for(&event(&json!({})), Duration::from_secs(25)).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert!(begun.elapsed() < Duration::from_secs(24), "{:?}", begun.elapsed());
+}
