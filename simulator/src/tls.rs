@@ -8,9 +8,9 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{CipherSuite, ServerConfig};
 
 /// An authority made for one run, and the certificate for `localhost`, `127.0.0.1` and `::1` that it signed.
 #[derive(Clone)]
@@ -31,10 +31,14 @@ impl TestAuthority {
 
         let chain = vec![certificate.der().clone(), authority.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der())?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut provider = ring::default_provider();
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
+        // AWS's endpoints choose the suite, and this one first ("Security policies" in the Elastic Load Balancing user guides).
+        config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
         Ok(Self { pem: authority.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })

@@ -101,7 +101,11 @@ impl Connection {
             sts: endpoint("AWS_ENDPOINT_URL_STS"),
         };
         let clusters = ClusterConnectors::new(http::cluster_connector);
-        Ok(Self::new(home, config.build(), connector, endpoints, clusters))
+        let connection = Self::new(home, config.build(), connector, endpoints, clusters);
+        // Most clusters are in the function's own region, and Lambda gives a whole processor while it initialises.
+        let shared = &connection.0;
+        shared.kept(None, home, || shared.config(home));
+        Ok(connection)
     }
 
     /// The same over another connector and with other credentials: what tests put a simulated AWS behind.
