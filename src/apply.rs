@@ -12,7 +12,7 @@ use crate::error::{ErrorName, Failure};
 use crate::expiry::{PendingRevoke, Slot};
 use crate::journal::{Journal, StepOutcome, Timed};
 use crate::log::Level;
-use crate::observation::{AccessEntry, AuthenticationMode, Cluster, Observation};
+use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Cluster, Observation};
 use crate::outcome;
 use crate::plan::{Step, policy_name};
 
@@ -129,7 +129,7 @@ impl Hand<'_> {
     async fn cancel_revoke(&mut self, step: &Step, slot: &Slot, journal: &mut Journal) -> Result<Progress, Failure> {
         let timed = Timed::call(Operation::DeleteSchedule, self.context.aws.delete_schedule(slot)).await;
         match &timed.answer {
-            Err(error) if !matches!(error.kind, Kind::Throttled | Kind::Unavailable) => {
+            Err(error) if !error.kind.is_transient() => {
                 journal.optional_call(&timed, |()| String::new());
                 journal.warn(
                     "SCHEDULE_NOT_REMOVED",
@@ -206,9 +206,7 @@ impl Hand<'_> {
                 match self.context.aws.cluster(&name).await {
                     Ok(cluster) => *self.cluster = cluster,
                     // A look that failed is made up for by the next one.
-                    Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unavailable) => {
-                        return None;
-                    }
+                    Err(error) if error.kind.is_transient() => return None,
                     Err(error) => return Some(Err(Failure::from(error))),
                 }
                 match (self.cluster.status.as_str(), self.cluster.authentication_mode) {
@@ -365,7 +363,8 @@ pub async fn take_back_schedule(
 ) {
     // The same event, sent twice in one second, makes the same schedule: the other one may have given the access that it ends.
     let now = context.aws.policies(&seen.cluster.name, &seen.principal).await;
-    if now.is_ok_and(|held| held.iter().any(|held| held.policy_arn == policy.as_str())) {
+    let holds = |held: Vec<AccessPolicy>| held.iter().any(|held| held.policy_arn == policy.as_str());
+    if now.is_ok_and(|held| held.is_some_and(holds)) {
         return;
     }
     let found = Timed::call(Operation::GetSchedule, context.aws.scheduled_input(slot)).await;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::arn::Malformed;
-use crate::aws::{ApiError, Kind};
+use crate::aws::{ApiError, Kind, Operation};
 use crate::json::Invalid;
 use crate::settings::Misconfigured;
 
@@ -156,6 +156,10 @@ impl From<ApiError> for Failure {
                 ErrorName::InvalidRequest,
                 "correct `policyArn`: `aws eks list-access-policies` lists those that exist".to_owned(),
             ),
+            Kind::Rejected if error.operation == Operation::UpdateClusterConfig => (
+                ErrorName::AuthenticationModeFailed,
+                format!("mend what EKS names, then {again}"),
+            ),
             Kind::Rejected => (
                 ErrorName::InvalidRequest,
                 "correct the event by what AWS says of it and send it again".to_owned(),
@@ -189,7 +193,7 @@ impl From<ApiError> for Failure {
                 ),
             ),
             Kind::Throttled => (ErrorName::Throttled, format!("{again} in half a minute")),
-            Kind::Unavailable => (
+            Kind::Unavailable | Kind::NotSent => (
                 ErrorName::ServiceUnavailable,
                 format!("{again} in a minute; if it goes on, look at the AWS Health Dashboard"),
             ),
@@ -200,6 +204,5 @@ impl From<ApiError> for Failure {
 
 /// What to allow to whom.
 fn allow(error: &ApiError) -> String {
-    let resource = error.denied_resource().map(|resource| format!(" on `{resource}`")).unwrap_or_default();
-    format!("allow `{}`{resource} to the function's role", error.denied_action())
+    format!("allow `{}` on {} to the function's role", error.denied_action(), error.denied_resource())
 }

@@ -254,7 +254,8 @@ impl Surveying<'_> {
 async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<AccessEntry>, ApiError> {
     let (entry, policies) = tokio::join!(aws.entry(cluster, arn), aws.policies(cluster, arn));
     match entry? {
-        EntryState::Present(entry) => Ok(Some(AccessEntry { access_policies: policies?, ..entry })),
+        // An entry whose policies are not shown is on its way in or out.
+        EntryState::Present(entry) => Ok(policies?.map(|access_policies| AccessEntry { access_policies, ..entry })),
         EntryState::Absent | EntryState::Unreadable => Ok(None),
     }
 }

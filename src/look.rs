@@ -138,15 +138,14 @@ pub async fn look_again(
 /// An access entry, its policies, and what is to end them, read at once.
 struct Access {
     entry: Timed<EntryState>,
-    policies: Timed<Vec<AccessPolicy>>,
+    policies: Timed<Option<Vec<AccessPolicy>>>,
     schedule: Result<(Slot, Timed<Option<String>>), String>,
 }
 
 impl Access {
     async fn read(context: &Context<'_>, cluster: &ClusterRef, principal: &PrincipalArn, policy: &PolicyArn) -> Self {
         let aws = context.aws;
-        let entry = Timed::call(Operation::DescribeAccessEntry, aws.entry(&cluster.name, principal));
-        let policies = Timed::call(Operation::ListAssociatedAccessPolicies, aws.policies(&cluster.name, principal));
+        let entry = entry_and_policies(aws, &cluster.name, principal);
         let schedule = async {
             let slot = context.schedules.as_ref().map(|schedules| schedules.slot(cluster, principal, policy));
             match slot {
@@ -157,7 +156,7 @@ impl Access {
                 Err(why) => Err(why.clone()),
             }
         };
-        let (entry, policies, schedule) = tokio::join!(entry, policies, schedule);
+        let ((entry, policies), schedule) = tokio::join!(entry, schedule);
         Self { entry, policies, schedule }
     }
 
@@ -172,7 +171,7 @@ impl Access {
             EntryState::Absent => format!("{why}the principal has no access entry"),
             EntryState::Present(entry) => format!("{why}the principal has an access entry of type {}", entry.r#type),
         })?;
-        let policies = journal.call(self.policies, |policies| match policies.as_slice() {
+        let policies = journal.call(self.policies, |policies| match policies.as_deref().unwrap_or_default() {
             [] => format!("{why}no access policies"),
             policies => {
                 let names = policies
@@ -195,13 +194,48 @@ impl Access {
         };
         let state = match state {
             EntryState::Present(mut entry) => {
-                entry.access_policies = policies;
+                entry.access_policies = policies.unwrap_or_default();
                 EntryState::Present(entry)
             }
             other => other,
         };
         Ok((state, expiry))
     }
+}
+
+/// An access entry and its policies, read at once, and again while EKS shows the one and not yet, or no more, the other: policies that
+/// were taken for none would be lost.
+async fn entry_and_policies(
+    aws: &Aws,
+    cluster: &str,
+    principal: &PrincipalArn,
+) -> (Timed<EntryState>, Timed<Option<Vec<AccessPolicy>>>) {
+    let (mut entry, mut policies) = read_once(aws, cluster, principal).await;
+    let torn = |entry: &Timed<EntryState>, policies: &Timed<Option<_>>| {
+        matches!((&entry.answer, &policies.answer), (Ok(EntryState::Present(_)), Ok(None)))
+    };
+    if torn(&entry, &policies) {
+        let limit = aws.deadline.min(Deadline::after(PROPAGATION));
+        let whole = limit.poll(PAUSES, async || {
+            (entry, policies) = read_once(aws, cluster, principal).await;
+            (!torn(&entry, &policies)).then_some(())
+        });
+        if whole.await.is_none() {
+            policies.answer = Err(ApiError::out_of_time(Operation::ListAssociatedAccessPolicies));
+        }
+    }
+    (entry, policies)
+}
+
+async fn read_once(
+    aws: &Aws,
+    cluster: &str,
+    principal: &PrincipalArn,
+) -> (Timed<EntryState>, Timed<Option<Vec<AccessPolicy>>>) {
+    tokio::join!(
+        Timed::call(Operation::DescribeAccessEntry, aws.entry(cluster, principal)),
+        Timed::call(Operation::ListAssociatedAccessPolicies, aws.policies(cluster, principal)),
+    )
 }
 
 /// What a schedule's input says. One that this function cannot read is not taken for none: moving it would lose what it puts back.
@@ -331,16 +365,19 @@ async fn resolve(
     };
     let entries = Timed::call(Operation::ListAccessEntries, aws.entry_principals(cluster)).await;
     journal.optional_call(&entries, |entries| format!("{} access entries", entries.len()));
-    let mut roles = entries
-        .answer
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|arn| PrincipalArn::parse(arn).ok())
-        .filter(fits)
-        .collect::<Vec<_>>();
-    if let (Some(role), true) = (roles.pop(), roles.is_empty()) {
-        return Ok(role);
-    }
+    let (name, listed) = match entries.answer {
+        Ok(entries) => {
+            let mut roles: Vec<_> =
+                entries.iter().filter_map(|arn| PrincipalArn::parse(arn).ok()).filter(fits).collect();
+            if let (Some(role), true) = (roles.pop(), roles.is_empty()) {
+                return Ok(role);
+            }
+            (name, "no access entry of the cluster names it".to_owned())
+        }
+        // What names it may be there, and be seen the next time.
+        Err(error) if error.kind.is_transient() => (told_error(&error), format!("nor do its access entries ({error})")),
+        Err(error) => (name, format!("the access entries of the cluster cannot be seen ({error})")),
+    };
     let example = if permission_set(&session.role_name).is_some() {
         format!(
             "arn:{}:iam::{}:role/aws-reserved/sso.amazonaws.com/REGION/{} (REGION is Identity Center's home; absent where that is us-east-1)",
@@ -352,7 +389,7 @@ async fn resolve(
     Err(Failure::new(
         name,
         format!(
-            "the session of role `{}` in account {} could not be resolved to the role's ARN: {iam}, and no access entry of the cluster names it",
+            "the session of role `{}` in account {} could not be resolved to the role's ARN: {iam}, and {listed}",
             session.role_name, session.account
         ),
         format!(
@@ -366,7 +403,8 @@ async fn resolve(
 fn told_error(error: &ApiError) -> ErrorName {
     match error.kind {
         Kind::Throttled => ErrorName::Throttled,
-        Kind::Unavailable => ErrorName::ServiceUnavailable,
+        Kind::Unavailable | Kind::NotSent => ErrorName::ServiceUnavailable,
+        Kind::Rejected => ErrorName::InvalidRequest,
         _ => ErrorName::PrincipalNotFound,
     }
 }

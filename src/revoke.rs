@@ -46,6 +46,10 @@ pub async fn run(
         return Ok(outcome(context, revoke, &seen, status, None, journal));
     }
     if let Expiry::Unknown(error) = &seen.expiry {
+        // The schedule may hold what is to be put back, and a retry will see it.
+        if error.kind.is_transient() && revoke.restore.is_none() {
+            return Err(Failure::from(error.clone()));
+        }
         journal.warn(
             "EXPIRY_UNKNOWN",
             format!("whether a revoke is scheduled could not be found out ({error}); if one is, it stays"),
@@ -157,7 +161,7 @@ fn unseen_schedule(error: ApiError) -> Failure {
     let (kind, what) = (error.kind, error.to_string());
     let failure = Failure::from(error);
     let (name, remedy) = match kind {
-        Kind::Throttled | Kind::Unavailable => return failure,
+        kind if kind.is_transient() => return failure,
         Kind::Denied => (ErrorName::PermissionDenied, failure.remedy),
         _ => (
             ErrorName::ServiceUnavailable,
@@ -182,10 +186,15 @@ fn unproven(context: &Context<'_>, revoke: &Revoke, seen: &Observation, journal:
     guard::cluster(context.settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
     guard::principal(context.settings, &seen.principal)?;
     guard::policy(context.settings, &revoke.policy)?;
-    if seen.entry.present().is_some_and(|entry| entry.scope_of(&revoke.policy).is_some()) {
+    if let Some(entry) = seen.entry.present().filter(|entry| entry.scope_of(&revoke.policy).is_some()) {
+        let shown = "nothing shows that this function has granted the access: the event has no `restore`, no revoke is scheduled";
         journal.warn(
             "OWNERSHIP_UNKNOWN",
-            "nothing shows that this function has granted the access (no `restore` in the event, no scheduled revoke, no tags on the entry): the policy alone is taken off, and the access entry stays, with all else that it has",
+            if ownership::is_ours(entry) {
+                format!("{shown}, and the tags of the entry, which this function made, name another policy: the policy alone is taken off, and the entry goes if nothing else is left on it")
+            } else {
+                format!("{shown}, and the entry has no tags of this function's: the policy alone is taken off, and the access entry stays, with all else that it has")
+            },
         );
     }
     Ok(())

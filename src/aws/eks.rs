@@ -74,8 +74,10 @@ impl Aws {
                     .build(),
             )
             .send();
-        let answer = self.answer(Operation::UpdateClusterConfig, call).await?;
-        Ok(answer.update.and_then(|update| update.id))
+        let operation = Operation::UpdateClusterConfig;
+        let answer = self.answer(operation, call).await?;
+        let update = answer.update.ok_or_else(|| ApiError::unreadable(operation, "there is no update in it"))?;
+        Ok(update.id)
     }
 
     /// Where an update of the cluster stands.
@@ -97,7 +99,13 @@ impl Aws {
                 Some(types::UpdateStatus::Failed | types::UpdateStatus::Cancelled) => UpdateStatus::Failed,
                 _ => UpdateStatus::InProgress,
             },
-            errors: errors.into_iter().filter_map(|error| error.error_message).collect(),
+            errors: errors
+                .into_iter()
+                .map(|error| {
+                    let code = error.error_code.map_or("Unknown".to_owned(), |code| code.as_str().to_owned());
+                    format!("{code}: {}", error.error_message.unwrap_or_default())
+                })
+                .collect(),
         })
     }
 
@@ -107,11 +115,10 @@ impl Aws {
     /// [`Kind::ModeWithoutEntries`] if the cluster has none by its mode.
     pub async fn entry_principals(&self, cluster: &str) -> Result<Vec<String>, ApiError> {
         let mut pages = self.clients.eks.list_access_entries().cluster_name(cluster).into_paginator().send();
-        let mut principals = Vec::new();
-        while let Some(page) =
-            self.answer(Operation::ListAccessEntries, async { pages.next().await.transpose() }).await?
-        {
-            principals.extend(page.access_entries.unwrap_or_default());
+        let (operation, mut principals) = (Operation::ListAccessEntries, Vec::new());
+        while let Some(page) = self.answer(operation, async { pages.next().await.transpose() }).await? {
+            let entries = page.access_entries;
+            principals.extend(entries.ok_or_else(|| ApiError::unreadable(operation, "there is no list in it"))?);
         }
         Ok(principals)
     }
@@ -137,11 +144,15 @@ impl Aws {
         }
     }
 
-    /// The policies associated with the principal's access entry; none where there is no entry that could have any.
+    /// The policies associated with the principal's access entry; none of an entry that can have none. `None`: EKS shows no entry.
     ///
     /// # Errors
-    /// If EKS does not say.
-    pub async fn policies(&self, cluster: &str, principal: &PrincipalArn) -> Result<Vec<AccessPolicy>, ApiError> {
+    /// If EKS does not say. An answer without a list is no empty list: taken for one, a grant would narrow what is there.
+    pub async fn policies(
+        &self,
+        cluster: &str,
+        principal: &PrincipalArn,
+    ) -> Result<Option<Vec<AccessPolicy>>, ApiError> {
         let operation = Operation::ListAssociatedAccessPolicies;
         let mut pages = self
             .clients
@@ -155,16 +166,16 @@ impl Aws {
         loop {
             match self.answer(operation, async { pages.next().await.transpose() }).await {
                 Ok(Some(page)) => {
-                    for policy in page.associated_access_policies.unwrap_or_default() {
+                    let listed = page.associated_access_policies;
+                    for policy in listed.ok_or_else(|| ApiError::unreadable(operation, "there is no list in it"))? {
                         policies.push(read_policy(policy).map_err(|what| ApiError::unreadable(operation, what))?);
                     }
                 }
-                Ok(None) => return Ok(policies),
+                Ok(None) => return Ok(Some(policies)),
                 Err(error) => {
                     return match error.kind {
-                        Kind::EntryNotFound | Kind::NotFound | Kind::ModeWithoutEntries | Kind::NotStandard => {
-                            Ok(Vec::new())
-                        }
+                        Kind::EntryNotFound | Kind::NotFound | Kind::ModeWithoutEntries => Ok(None),
+                        Kind::NotStandard => Ok(Some(Vec::new())),
                         _ => Err(error),
                     };
                 }
@@ -194,7 +205,9 @@ impl Aws {
             .set_kubernetes_groups(Some(entry.groups.clone()).filter(|groups| !groups.is_empty()))
             .set_tags(Some(entry.tags.clone().into_iter().collect()).filter(|_| !entry.tags.is_empty()))
             .send();
-        self.answer(Operation::CreateAccessEntry, call).await.map(drop)
+        let operation = Operation::CreateAccessEntry;
+        let answer = self.answer(operation, call).await?;
+        answer.access_entry.map(drop).ok_or_else(|| ApiError::unreadable(operation, "there is no access entry in it"))
     }
 
     /// Deletes the principal's access entry, and its associations with it.
@@ -230,7 +243,10 @@ impl Aws {
             .policy_arn(policy)
             .access_scope(write_scope(scope))
             .send();
-        self.answer(Operation::AssociateAccessPolicy, call).await.map(drop)
+        let operation = Operation::AssociateAccessPolicy;
+        let answer = self.answer(operation, call).await?;
+        let policy = answer.associated_access_policy;
+        policy.map(drop).ok_or_else(|| ApiError::unreadable(operation, "there is no policy in it"))
     }
 
     /// Takes a policy off the principal's access entry.
@@ -293,7 +309,10 @@ fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
                 format!("{code}: {}", issue.message.unwrap_or_default())
             })
             .collect(),
-        public_endpoint: network.as_ref().is_none_or(|network| network.endpoint_public_access),
+        // Where EKS says neither, it is not known to be private.
+        public_endpoint: network
+            .as_ref()
+            .is_none_or(|network| network.endpoint_public_access || !network.endpoint_private_access),
         public_access_cidrs: network.and_then(|network| network.public_access_cidrs).unwrap_or_default(),
     })
 }

@@ -45,8 +45,18 @@ pub enum Kind {
     Throttled,
     /// AWS answered 5xx, or nothing, or something that cannot be read.
     Unavailable,
+    /// The function's time was over before the call was sent.
+    NotSent,
     /// AWS refuses the call as it is.
     Rejected,
+}
+
+impl Kind {
+    /// Whether the same call may well succeed in a while.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable | Self::NotSent)
+    }
 }
 
 /// A failed call.
@@ -74,6 +84,11 @@ impl ApiError {
         }
     }
 
+    /// An answer that names somebody who cannot be let in: a service-linked role.
+    pub(super) fn unfit(operation: Operation, why: &impl std::fmt::Display) -> Self {
+        Self { operation, kind: Kind::Rejected, message: why.to_string(), request_id: None }
+    }
+
     /// A schedule that holds something else than a revoke of this function's.
     pub(crate) fn unknown_input(why: &str) -> Self {
         Self {
@@ -94,6 +109,16 @@ impl ApiError {
         }
     }
 
+    /// The function has to end before it could send the call.
+    pub(super) fn not_sent(operation: Operation) -> Self {
+        Self {
+            operation,
+            kind: Kind::NotSent,
+            message: "it was not sent, for the function's time is over".to_owned(),
+            request_id: None,
+        }
+    }
+
     /// Sorts an SDK's error.
     pub(super) fn classify<E>(operation: Operation, error: &SdkError<E>) -> Self
     where
@@ -105,10 +130,13 @@ impl ApiError {
         let metadata = service.err().meta();
         let status = service.raw().status().as_u16();
         let message = metadata.message().unwrap_or_default();
+        let kind = kind(metadata.code(), message, status);
         Self {
             operation,
-            kind: kind(metadata.code(), message, status),
+            kind,
             message: match metadata.code() {
+                // AWS's own words hold the request that it could not verify, with access key and session token.
+                Some(code) if kind == Kind::BadCredentials => format!("AWS does not take the credentials ({code})"),
                 Some(code) => format!("{message} ({code})"),
                 None => format!("HTTP status {status}, with nothing that can be read"),
             },
@@ -129,10 +157,11 @@ impl ApiError {
         self.between("not authorized to perform: ", " ").map_or_else(|| self.operation.iam_action(), str::to_owned)
     }
 
-    /// The resource that it was denied on, where AWS names it.
+    /// The resource that it was denied on: the one that AWS names, else what the operation is about, in words.
     #[must_use]
-    pub fn denied_resource(&self) -> Option<&str> {
-        self.between(" on resource: ", " ")
+    pub fn denied_resource(&self) -> String {
+        let named = self.between(" on resource: ", " ").map(|resource| format!("`{resource}`"));
+        named.unwrap_or_else(|| self.operation.resource().to_owned())
     }
 
     fn between(&self, before: &str, after: &str) -> Option<&str> {
@@ -149,7 +178,7 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Codes that say that the function may not; source: the services' "Common errors" pages.
 const DENIED: [&str; 3] = ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation"];
-const BAD_CREDENTIALS: [&str; 8] = [
+const BAD_CREDENTIALS: [&str; 12] = [
     "UnrecognizedClientException",
     "InvalidClientTokenId",
     "ExpiredTokenException",
@@ -157,7 +186,11 @@ const BAD_CREDENTIALS: [&str; 8] = [
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
     "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "InvalidAccessKeyId",
 ];
 /// `TooManyRequestsException` is what EKS sends under load (amazon-eks-ami issue 999).
 const THROTTLED: [&str; 6] = [
@@ -193,11 +226,17 @@ fn kind(code: Option<&str>, message: &str, status: u16) -> Kind {
         Some("InvalidRequestException" | "InvalidParameterException") if says("authentication mode must be set") => {
             Kind::ModeWithoutEntries
         }
-        Some("InvalidParameterException") if says("Unsupported authentication mode update") => Kind::ModeUnsupported,
+        Some("InvalidParameterException")
+            if says("Unsupported authentication mode update") && !says("from CONFIG_MAP ") =>
+        {
+            Kind::ModeUnsupported
+        }
         Some("InvalidParameterException") if says("invalid principal") => Kind::InvalidPrincipal,
         Some("InvalidParameterException") if says("with a type of \"STANDARD\"") => Kind::NotStandard,
         Some("ResourceLimitExceededException" | "ServiceQuotaExceededException" | "LimitExceeded") => Kind::Quota,
         _ if status == 429 => Kind::Throttled,
+        Some(_) if matches!(status, 401 | 403) => Kind::Denied,
+        _ if status == 408 => Kind::Unavailable,
         Some(_) if (400..500).contains(&status) => Kind::Rejected,
         _ => Kind::Unavailable,
     }

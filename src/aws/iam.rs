@@ -41,9 +41,11 @@ impl Aws {
                 (Operation::GetUser, arn, created_at)
             }
         };
-        arn.zip(created_at)
-            .and_then(|(arn, created_at)| read(&arn, &created_at))
-            .ok_or_else(|| ApiError::unreadable(operation, "a principal is incomplete"))
+        let (Some(arn), Some(created_at)) = (arn, created_at.as_ref().and_then(timestamp)) else {
+            return Err(ApiError::unreadable(operation, "a principal is incomplete"));
+        };
+        let arn = PrincipalArn::parse(&arn).map_err(|why| ApiError::unfit(operation, &why))?;
+        Ok(Identity { arn, created_at })
     }
 
     /// All roles, or all users, of the function's own account, by their names. Those that are AWS's own, which nobody uses, are not

@@ -246,6 +246,9 @@ impl Aws {
         let deadline = self.deadline;
         let call: BoxFuture<'a, Result<T, SdkError<E>>> = Box::pin(call);
         async move {
+            if deadline.left().is_zero() {
+                return Err(ApiError::not_sent(operation));
+            }
             match deadline.bound(call).await {
                 Some(answer) => answer.map_err(|error| ApiError::classify(operation, &error)),
                 None => Err(ApiError::out_of_time(operation)),

@@ -45,6 +45,31 @@ impl Operation {
         format!("{service}:{self}")
     }
 
+    /// The resource that its action is to be allowed on, in words. Source: "Actions, resources, and condition keys" of each service in
+    /// the Service Authorization Reference.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::DescribeCluster
+            | Self::UpdateClusterConfig
+            | Self::DescribeUpdate
+            | Self::ListAccessEntries
+            | Self::CreateAccessEntry => "the cluster (`cluster/NAME`)",
+            Self::DescribeAccessEntry
+            | Self::DeleteAccessEntry
+            | Self::ListAssociatedAccessPolicies
+            | Self::AssociateAccessPolicy
+            | Self::DisassociateAccessPolicy => "the cluster's access entries (`access-entry/NAME/*`)",
+            Self::AssumeRole => "that role",
+            Self::GetRole => "the account's roles (`role/*`)",
+            Self::GetUser => "the account's users (`user/*`)",
+            Self::CreateSchedule | Self::GetSchedule | Self::UpdateSchedule | Self::DeleteSchedule => {
+                "the schedules of `SCHEDULE_GROUP` (`schedule/GROUP/*`)"
+            }
+            Self::GetCallerIdentity | Self::ListRoles | Self::ListUsers | Self::ListSchedules => "`*`",
+        }
+    }
+
     /// Whether it changes something, so that a lost answer leaves a doubt.
     #[must_use]
     pub fn changes(self) -> bool {

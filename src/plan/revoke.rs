@@ -35,7 +35,7 @@ fn take_back(policy: &PolicyArn, restore: Option<&Restore>, entry: &AccessEntry,
     let held = entry.scope_of(policy);
     let before = restore.and_then(|restore| restore.access_scope.as_ref());
     let stays = held.zip(before).and_then(|(held, before)| held.intersection(before));
-    let entry_is_ours = restore.is_some_and(|restore| !restore.entry_existed || ownership::is_ours(entry));
+    let entry_is_ours = ownership::is_ours(entry) || restore.is_some_and(|restore| !restore.entry_existed);
     let others = others_on(entry, policy);
     match (held, stays) {
         (Some(held), Some(stays)) if stays.covers(held) => {
