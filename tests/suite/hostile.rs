@@ -13,6 +13,7 @@ use eks_break_glass::settings::Settings;
 use eks_break_glass::text;
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use simulator::operation::Scope;
 use simulator::world::{Cluster, Entry, Mode, Principal as SimulatedPrincipal};
@@ -89,17 +90,18 @@ async fn every_hostile_event_is_refused_by_name_without_a_call() {
     let mut refused = 0;
     for hostile in &corpus {
         let name = &hostile.name;
-        // Lambda takes nothing but JSON; what is none gets no further than the text.
-        let (error, message) = match String::from_utf8(hostile.bytes()) {
-            Ok(text) if serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok() => {
-                let failed = scene.send_text(&text, LAMBDA_TIMEOUT).await.expect_err(name);
+        let bytes = hostile.bytes();
+        let (error, message) = match (serde_json::from_slice::<&RawValue>(&bytes), std::str::from_utf8(&bytes)) {
+            (Ok(event), _) => {
+                let failed = scene.send_text(event.get(), LAMBDA_TIMEOUT).await.expect_err(name);
                 (failed.name.to_string(), failed.message)
             }
-            Ok(text) => {
-                let invalid = Request::parse(&text, &home()).expect_err(name);
+            // Lambda takes nothing but JSON: what is none does not get to the handler, and would get no further.
+            (Err(_), Ok(text)) => {
+                let invalid = Request::parse(text, &home()).expect_err(name);
                 ("InvalidRequest".to_owned(), invalid.to_string())
             }
-            Err(_) => continue,
+            (Err(_), Err(_)) => ("InvalidRequest".to_owned(), "the event is malformed: it is not even text".to_owned()),
         };
         assert_eq!(error, hostile.error, "{name}: {message}");
         assert!(message.contains(&hostile.says), "{name}: {message}");
@@ -371,6 +373,28 @@ fn whatever_is_made_of_them_is_refused_presentably_or_means_what_it_says() {
     let seconds = watch.elapsed().as_secs_f64();
     say(&format!("{cases} events of seed {seed} in {seconds:.1} s: {read} well-formed, {allowed} allowed"));
     assert!(read * 50 > cases && allowed * 500 > cases, "too few come through to show anything: {read}, {allowed}");
+}
+
+/// Nothing that a caller can write gets round a guardrail that forbids every cluster, and nothing is a defect of this program.
+#[tokio::test(start_paused = true)]
+async fn whatever_is_made_of_them_changes_nothing_where_nothing_is_allowed() {
+    let scene = scene().with("ALLOWED_CLUSTERS", "none-at-all").with("TARGET_ROLE_NAME", "there");
+    let mut kitchen = Kitchen::new(number("FUZZ_SEED", 2041));
+    let mut answered = 0;
+    for _ in 0..5_000 {
+        let event = kitchen.event();
+        if serde_json::from_str::<&RawValue>(&event).is_err() {
+            continue;
+        }
+        if let Err(failed) = scene.send_text(&event, LAMBDA_TIMEOUT).await {
+            assert!(!["Internal", "Misconfigured"].contains(&failed.name.to_string().as_str()), "{event}: {failed:?}");
+            assert_eq!(text::one_line(&failed.message), failed.message, "{event}");
+        }
+        answered += 1;
+    }
+    assert!(answered > 3_000, "{answered}");
+    let changes: Vec<_> = scene.aws.calls().into_iter().filter(simulator::simulation::Call::changes).collect();
+    assert!(changes.iter().all(|call| call.operation == "PutEvents"), "{changes:?}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "how many cases to try is the environment's to say")]
