@@ -1,10 +1,10 @@
 # The commands of this project. Everything that they need beside Rust, Python 3.11 and make, they install under .tools/, pinned.
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python bench instructions lint check-template build requirements clean
+.PHONY: help demo test test-rust test-python fuzz bench instructions lint check-template build release reproducible requirements clean
 
 PYTHON ?= python3.11
-VENVS := aws ministack checks
+VENVS := aws ministack checks pins
 FUNCTION := target/debug/eks-break-glass
 
 help: ## What there is
@@ -24,6 +24,10 @@ test-python: .needs-cargo .tools/aws/.installed .tools/ministack/.installed
 	cargo build --locked --quiet --bin eks-break-glass
 	cargo build --locked --quiet -p simulator
 	.tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness tests/template
+
+fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (every run of the tests makes some, too)
+	FUZZ_CASES=$(or $(CASES),5000000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
+	  cargo test --locked --test suite -- --nocapture hostile::whatever
 
 bench: .needs-cargo .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
 	cargo build --locked --release -p eks-break-glass -p bare -p bench
@@ -51,10 +55,17 @@ build: .needs-cargo .tools/checks/.installed ## What SAM deploys, for this machi
 	  .tools/checks/bin/sam build --beta-features --parameter-overrides \
 	  Architecture=$$(uname -m | sed 's/aarch64/arm64/')
 
-requirements: ## Pins the Python tools anew, with hashes, from requirements/*.in
-	$(PYTHON) -m venv .tools/pip-tools
-	.tools/pip-tools/bin/pip install --quiet pip-tools==7.6.2
-	for tools in $(VENVS); do .tools/pip-tools/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+release: .needs-cargo ## The function for this machine's architecture, its SBOM (CycloneDX) and checksums, in target/dist
+	.ci/build-release target/dist/build
+	cp target/dist/build/release/eks-break-glass target/dist/bootstrap
+	$(PYTHON) .ci/sbom > target/dist/sbom.cdx.json
+	cd target/dist && sha256sum bootstrap sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
+
+reproducible: .needs-cargo ## Builds the release twice, in different folders, and compares the bytes (some ten minutes)
+	.ci/reproducible
+
+requirements: .tools/pins/.installed ## Pins the Python tools anew, with hashes, from requirements/*.in
+	for tools in $(VENVS); do .tools/pins/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	  --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --output-file requirements/$$tools.txt requirements/$$tools.in; done
 

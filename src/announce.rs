@@ -11,6 +11,8 @@ use crate::request::{Action, Request};
 const VERSION: u32 = 1;
 /// `EventBridge` takes 256 KB for an entry, with room for its envelope. Source: `PutEvents` in the `EventBridge` API reference.
 const LARGEST_DETAIL: usize = 240 * 1024;
+/// How long a text may be that has to be cut, in characters.
+const LONGEST_CUT: usize = 500;
 
 /// One event for the bus.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +76,39 @@ fn detail(request: &Request, request_id: &str, ending: Ending<'_>, journal: &Jou
     detail.insert("version".to_owned(), json!(VERSION));
     detail.insert("reason".to_owned(), json!(request.reason));
     detail.insert("requestedBy".to_owned(), json!(request.requested_by));
-    let detail = Value::Object(detail);
-    if detail.to_string().len() <= LARGEST_DETAIL {
-        return detail;
-    }
-    // What it came to fits; how it came to it is in the log.
-    let mut detail = detail;
-    if let Some(fields) = detail.as_object_mut() {
-        fields.insert("steps".to_owned(), json!([]));
-        fields.insert("accessPolicies".to_owned(), json!([]));
+    if fits(&detail) { Value::Object(detail) } else { Value::Object(shortened(detail)) }
+}
+
+fn fits(detail: &Map<String, Value>) -> bool {
+    json!(detail).to_string().len() <= LARGEST_DETAIL
+}
+
+/// What it came to, less how it came to it, which the log has. What is left in the end cannot be too large: it has no list but
+/// the warnings, of which each code is there once, and no field that a test does not count.
+fn shortened(mut detail: Map<String, Value>) -> Map<String, Value> {
+    detail.insert("shortened".to_owned(), json!(true));
+    let mut empty = |names: [&str; 2], emptied: Value| {
+        for name in names {
+            detail.entry(name).and_modify(|field| *field = emptied.clone());
+        }
+        fits(&detail)
+    };
+    if !empty(["steps", "accessPolicies"], json!([])) && !empty(["accessEntry", "undo"], Value::Null) {
+        detail.values_mut().for_each(cut);
     }
     detail
+}
+
+/// Cuts every text.
+fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if text.chars().count() > LONGEST_CUT => {
+            *text = text.chars().take(LONGEST_CUT).chain("…".chars()).collect();
+        }
+        Value::Array(items) => items.iter_mut().for_each(cut),
+        Value::Object(fields) => fields.values_mut().for_each(cut),
+        _ => {}
+    }
 }
 
 fn failure(

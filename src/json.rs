@@ -10,7 +10,12 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What is wrong with a field, and where it stands.
+use crate::text;
+
+/// The longest name that is compared with those of fields, in bytes: comparing takes memory that grows with it.
+const LONGEST_NAME: usize = 64;
+
+/// What is wrong with a field, and where it stands; on one line, whatever was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(String);
@@ -19,13 +24,13 @@ impl Invalid {
     /// The field at `path` is wrong, for the reason given.
     #[must_use]
     pub fn at(path: &str, why: impl fmt::Display) -> Self {
-        Self(format!("`{path}`: {why}"))
+        Self(text::shown(&format!("`{path}`: {why}")))
     }
 
     /// The event as a whole is wrong.
     #[must_use]
     pub fn event(why: impl fmt::Display) -> Self {
-        Self(format!("the event is malformed: {why}"))
+        Self(text::shown(&format!("the event is malformed: {why}")))
     }
 }
 
@@ -112,6 +117,7 @@ impl Object {
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {
+    let known = if name.len() <= LONGEST_NAME { known } else { &[] };
     let nearest = known
         .iter()
         .min_by_key(|candidate| strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()));

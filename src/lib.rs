@@ -6,7 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`handler`] | JSON in, JSON or a named error out; deadline, audit, metrics |
-//! | [`request`] | the event, strictly read (*pure*), by way of [`json`] and [`arn`] |
+//! | [`request`] | the event, strictly read (*pure*), by way of [`json`], [`arn`] and [`text`] |
 //! | [`guard`] | what the [`settings`] allow (*pure*), by way of [`pattern`] |
 //! | [`grant`], [`revoke`] | the flow: look, plan, carry out, look again |
 //! | [`inspect`] | the other flow: look at everything, and explain it by [`findings`] (*pure*) |
@@ -52,4 +52,5 @@ pub mod review;
 pub mod revoke;
 pub mod scope;
 pub mod settings;
+pub mod text;
 pub mod verify;

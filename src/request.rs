@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::arn::{ClusterRef, PolicyArn, Principal, Region};
 use crate::json::{Invalid, Object};
 use crate::scope::AccessScope;
+use crate::text;
 
 /// The longest `reason`, in characters; more belongs in the incident that it names.
 const LONGEST_REASON: usize = 1000;
@@ -84,13 +85,22 @@ pub struct Grant {
 }
 
 /// How a grant, or a revoke, is verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
     /// Read back from EKS.
     ControlPlane,
     /// Ask the cluster's own API server, too.
     Kubernetes,
+}
+
+impl Verify {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "controlPlane" => Ok(Self::ControlPlane),
+            "kubernetes" => Ok(Self::Kubernetes),
+            _ => Err(format!("`{text}` is neither `controlPlane` nor `kubernetes`")),
+        }
+    }
 }
 
 /// What a revoke asks for.
@@ -230,8 +240,8 @@ impl Grant {
             scope: scope(event)?.unwrap_or(AccessScope::Cluster),
             duration: event.parsed("duration", duration)?,
             dry_run: event.get("dryRun")?.unwrap_or(false),
-            verify: event.get("verify")?.unwrap_or(Verify::ControlPlane),
-            wait: event.get("waitSeconds")?.map(Duration::from_secs),
+            verify: event.parsed("verify", Verify::parse)?.unwrap_or(Verify::ControlPlane),
+            wait: event.get("waitSeconds")?.map(|seconds: u32| Duration::from_secs(seconds.into())),
             recreate_entry: event.get("recreateEntry")?.unwrap_or(false),
         })
     }
@@ -245,7 +255,7 @@ impl Revoke {
             restore: restore(event)?,
             expires_at: event.parsed("expiresAt", str::parse::<Timestamp>)?,
             dry_run: event.get("dryRun")?.unwrap_or(false),
-            verify: event.get("verify")?.unwrap_or(Verify::ControlPlane),
+            verify: event.parsed("verify", Verify::parse)?.unwrap_or(Verify::ControlPlane),
         })
     }
 }
@@ -288,9 +298,10 @@ fn scope_as_it_was(record: &Object) -> Result<Option<AccessScope>, Invalid> {
         return Ok(None);
     };
     let kind: String = required(&scope, "type", scope.get("type")?)?;
+    let namespaces: Vec<String> = scope.get("namespaces")?.unwrap_or_default();
     match kind.as_str() {
         "cluster" => Ok(Some(AccessScope::Cluster)),
-        "namespace" => Ok(Some(AccessScope::Namespaces(scope.get("namespaces")?.unwrap_or_default()))),
+        "namespace" => Ok(Some(AccessScope::Namespaces(namespaces))),
         _ => Err(Invalid::at(&scope.place("type"), format!("`{kind}` is neither `cluster` nor `namespace`"))),
     }
 }
@@ -364,8 +375,8 @@ fn prose(event: &Object, name: &str, longest: usize) -> Result<Option<String>, I
     if text.chars().count() > longest {
         return Err(Invalid::at(&place, format!("it is longer than {longest} characters")));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::at(&place, "it holds control characters, such as a line break"));
+    if text.chars().any(text::forges) {
+        return Err(Invalid::at(&place, "it holds characters that forge a line or hide, such as a line break"));
     }
     Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

@@ -49,7 +49,10 @@ impl AccessScope {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         match (self, other) {
-            (Self::Cluster, scope) | (scope, Self::Cluster) => Some(scope.clone()),
+            (Self::Cluster, Self::Cluster) => Some(Self::Cluster),
+            (Self::Cluster, scope) | (scope, Self::Cluster) => {
+                Some(scope.clone()).filter(|scope| !scope.namespaces().is_empty())
+            }
             (Self::Namespaces(mine), Self::Namespaces(theirs)) => {
                 let within = |names: &[String], patterns: &[String]| -> Vec<String> {
                     let reached = |name: &&String| patterns.iter().any(|pattern| pattern::matches(pattern, name));

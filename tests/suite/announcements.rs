@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
 use simulator::policy::Policy;
-use simulator::world::{Cluster, Mode, Principal};
+use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
 use crate::scene::{GROUP, Scene, warnings};
@@ -128,4 +128,69 @@ async fn a_bus_that_may_not_be_written_to_is_named() {
     let result = scene.send(&event(&json!({}))).await.unwrap();
     let message = result["warnings"][0]["message"].as_str().unwrap();
     assert!(message.contains("events:PutEvents") && message.contains("event-bus/security"), "{message}");
+}
+
+/// `EventBridge` takes 256 KB, and the simulator refuses more.
+#[tokio::test(start_paused = true)]
+async fn an_announcement_that_would_be_too_large_says_what_it_came_to() {
+    let groups = |count: usize| {
+        (0..count).fold(Entry::new(ADMIN).made_for_id("AROAEARLIER"), |entry, number| {
+            entry.with_group(&format!("{number:>063}"))
+        })
+    };
+    let reason = "🚒".repeat(1000);
+    let asked = event(&json!({"reason": reason, "accessScope": {"type": "namespace", "namespaces": ["a"]}}));
+    let stale = |entry: Entry| {
+        world().with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry)
+    };
+
+    // With the groups once in a step and once in the entry: without the steps it fits. With more of them, the entry goes, too.
+    for (count, entry_stays) in [(2500, true), (5000, false)] {
+        let scene = scene(stale(groups(count)));
+        let result = scene.send(&asked).await.unwrap();
+        assert_eq!(warnings(&result), ["ENTRY_RECREATED"], "it was announced");
+        let [(detail_type, detail)] = &heard(&scene)[..] else { panic!("one announcement") };
+        assert_eq!((detail_type.as_str(), &detail["shortened"]), ("EKS access granted", &json!(true)));
+        assert_eq!((&detail["steps"], &detail["accessPolicies"]), (&json!([]), &json!([])));
+        assert_eq!(detail["accessEntry"] == result["accessEntry"], entry_stays);
+        for field in ["status", "cluster", "principal", "expiresAt", "caller"] {
+            assert_eq!(detail[field], result[field], "{field}");
+        }
+        if entry_stays {
+            assert_eq!(detail["reason"], json!(reason));
+        }
+    }
+
+    let scene = scene(stale(groups(5000)));
+    scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
+    let failed = scene.send(&asked).await.unwrap_err();
+    assert!(failed.message.contains(&format!("{:>063}", 4999)), "the error itself holds the whole entry");
+    let [(detail_type, detail)] = &heard(&scene)[..] else { panic!("one announcement") };
+    assert_eq!((detail_type.as_str(), &detail["shortened"]), ("EKS access failed", &json!(true)));
+    let message = detail["errorMessage"].as_str().unwrap();
+    assert!(message.ends_with('…') && failed.message.starts_with(message.trim_end_matches('…')), "{message}");
+}
+
+/// What is left of an announcement in the end is so many texts, each cut: they fit, even of characters that take the most room.
+#[test]
+fn the_least_that_is_announced_cannot_be_too_large() {
+    let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/announcement-1.json")).unwrap();
+    let result: Value = serde_json::from_str(include_str!("../../docs/schemas/result.json")).unwrap();
+    for shape in ["success", "failure"] {
+        // `accessEntry` and `undo` are `null` by then, `steps` and `accessPolicies` empty; a warning has two texts, and a code once.
+        let left: Vec<&str> = schema["$defs"][shape]["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !["accessEntry", "undo", "steps", "accessPolicies", "warnings", "nextSteps"].contains(name))
+            .collect();
+        let nested = ["caller", "cluster", "principal", "verification"];
+        let fields = |name: &str| result["$defs"][name]["properties"].as_object().unwrap().len() + 1;
+        let texts: usize = left.iter().map(|name| if nested.contains(name) { fields(name) } else { 1 }).sum();
+        let (warnings, next_steps) = (19 * 2, 4);
+        // A control character takes six bytes in JSON; none of the names takes more than fifty.
+        let most = (texts + warnings + next_steps) * (501 * 6 + 50);
+        assert!(most < 256 * 1024, "{shape}: {texts} texts, {most} bytes");
+    }
 }

@@ -148,7 +148,14 @@ fn the_documented_findings_are_those_of_the_code() {
 fn every_command_of_the_documents_is_there() {
     let makefile = read("Makefile");
     let simulator = read("simulator/src/main.rs");
-    for path in ["README.md", "CONTRIBUTING.md", "docs/simulator.md", "docs/performance.md", "docs/runbooks.md"] {
+    for path in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/simulator.md",
+        "docs/performance.md",
+        "docs/runbooks.md",
+        "docs/supply-chain.md",
+    ] {
         for line in blocks(&read(path), "sh").join("\n").lines() {
             let words: Vec<_> = line.split('#').next().unwrap().split_whitespace().collect();
             match words.as_slice() {
@@ -175,6 +182,35 @@ fn every_command_of_the_documents_is_there() {
     }
 }
 
+#[test]
+fn what_is_installed_for_the_tests_is_pinned_by_its_hash() {
+    for file in fs::read_dir(root().join("requirements")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for requirement in text.replace("\\\n", "").lines().filter(|line| line.starts_with(char::is_alphanumeric)) {
+            assert!(
+                requirement.contains("==") && requirement.contains("--hash=sha256:"),
+                "{}: {requirement}",
+                path.display()
+            );
+        }
+    }
+    let lock: Value = serde_json::from_str(&read("requirements/npm/package-lock.json")).unwrap();
+    for (name, package) in lock["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty()) {
+        assert!(package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")), "{name}");
+    }
+    let makefile = read("Makefile");
+    for line in makefile.lines().filter(|line| line.contains("/pip install")) {
+        assert!(line.contains("--require-hashes") && line.contains("--no-deps"), "{line}");
+    }
+    for line in makefile.lines().filter(|line| line.contains("cargo install")) {
+        assert!(line.contains("--locked --version "), "{line}");
+    }
+}
+
 /// The pure files know no async, no SDK, no clock, no environment and no log.
 #[test]
 fn what_decides_does_nothing() {
@@ -198,6 +234,7 @@ fn what_decides_does_nothing() {
         "review",
         "scope",
         "settings",
+        "text",
     ] {
         let source = read(&format!("src/{path}.rs"));
         for forbidden in ["async ", ".await", "aws_sdk", "tokio", "Timestamp::now", "clock::", "std::env", "println"] {

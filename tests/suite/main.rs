@@ -11,6 +11,8 @@
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
 //! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
+//! | `hostile` | hundreds of events that nobody means well with, and millions that are made from them |
+//! | `schema` | the JSON Schemas of events, results and announcements: everything in this suite fits them |
 //! | `contract` | documents, events, template and code agree |
 //! | `runtime` | the real binary behind a Lambda Runtime API |
 
@@ -28,6 +30,7 @@ mod announcements;
 mod contract;
 mod expiry;
 mod guardrails;
+mod hostile;
 mod inspection;
 mod interruption;
 mod planner;
@@ -35,6 +38,7 @@ mod principals;
 mod request;
 mod runtime;
 mod scene;
+mod schema;
 mod settings;
 mod verification;
 mod workflow;

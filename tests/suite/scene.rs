@@ -20,8 +20,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use simulator::Simulation;
 
+use crate::schema;
+
 /// How long a Lambda function may run.
-const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
+pub(crate) const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// The cluster whose API server is there to be asked.
 pub(crate) const CLUSTER: &str = "prod";
@@ -78,15 +80,26 @@ impl Scene {
 
     /// Sends an event to a function that Lambda lets run for so long. It stays warm from one event to the next.
     pub(crate) async fn send_for(&self, event: &Value, timeout: Duration) -> Result<Value, Failed> {
+        self.send_text(&event.to_string(), timeout).await
+    }
+
+    /// Sends the text of an event, which `serde_json` might write otherwise. Whatever is answered or announced has to be as the schemas
+    /// say.
+    pub(crate) async fn send_text(&self, event: &str, timeout: Duration) -> Result<Value, Failed> {
         let mut context = Context::default();
         "8f507cfc-xmpl-4697-b07a-ac58fc914c95".clone_into(&mut context.request_id);
         format!("{FUNCTION}:live").clone_into(&mut context.invoked_function_arn);
         let now = self.aws.world(|world| world.now());
         let end = now.as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
         context.deadline = u64::try_from(end).unwrap();
-        let payload = RawValue::from_string(event.to_string()).unwrap();
+        let payload = RawValue::from_string(event.to_owned()).unwrap();
         let function = self.function.get_or_init(|| self.start()).clone();
-        function.handle(LambdaEvent::new(payload, context)).await
+        let answer = function.handle(LambdaEvent::new(payload, context)).await;
+        answer.iter().for_each(schema::assert_result);
+        self.aws.world(|world| {
+            world.bus_events().last().into_iter().for_each(|event| schema::assert_announcement(&event.detail));
+        });
+        answer
     }
 
     fn start(&self) -> Function {
