@@ -108,7 +108,7 @@ async fn an_announcement_that_fails_keeps_nobody_out_and_is_not_silent() {
         assert_eq!(warnings(&result), ["NOT_ANNOUNCED"], "{kind:?}");
         assert!(begun.elapsed() < Duration::from_secs(3), "whoever asked waits");
         let metrics = scene.log().into_iter().find(|line| line.get("_aws").is_some()).unwrap();
-        assert_eq!(metrics["NotAnnounced"], 1);
+        assert_eq!((&metrics["NotAnnounced"], &metrics["Failures"]), (&json!(1), &json!(0)));
     }
     let nowhere = scene(world()).with("EVENT_BUS", "gone");
     let result = nowhere.send(&event(&json!({}))).await.unwrap();
