@@ -6,6 +6,7 @@ use crate::aws::Operation;
 use crate::error::ErrorName;
 use crate::journal::{Journal, StepOutcome};
 use crate::request::{Action, Request};
+use crate::words::words;
 
 /// The version of `detail`. Rules and consumers are written against it: it changes only when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -17,7 +18,7 @@ const LARGEST_DETAIL: usize = 240 * 1024;
 pub struct Announcement {
     /// What rules match: `EKS access granted`, …
     pub detail_type: &'static str,
-    /// The result without the kubeconfig; or the error.
+    /// The result without the kubeconfig, or the error; and the same in words.
     pub detail: Value,
 }
 
@@ -66,12 +67,14 @@ fn only_extended(journal: &Journal) -> bool {
 }
 
 fn detail(request: &Request, request_id: &str, ending: Ending<'_>, journal: &Journal) -> Value {
+    let words = words(request, &ending);
     let mut detail = match ending {
         Ok(result) => result.as_object().cloned().unwrap_or_default(),
         Err((name, message)) => failure(request, request_id, name, message, journal),
     };
     detail.remove("kubeconfig");
     detail.insert("version".to_owned(), json!(VERSION));
+    detail.insert("words".to_owned(), words);
     detail.insert("reason".to_owned(), json!(request.reason));
     detail.insert("requestedBy".to_owned(), json!(request.requested_by));
     let detail = Value::Object(detail);
