@@ -6,20 +6,21 @@ use crate::aws::Operation;
 use crate::error::ErrorName;
 use crate::journal::{Journal, StepOutcome};
 use crate::request::{Action, Request};
+use crate::words::words;
 
 /// The version of `detail`. Rules and consumers are written against it: it changes only when a field changes its meaning or goes.
 const VERSION: u32 = 1;
 /// `EventBridge` takes 256 KB for an entry, with room for its envelope. Source: `PutEvents` in the `EventBridge` API reference.
 const LARGEST_DETAIL: usize = 240 * 1024;
 /// How long a text may be that has to be cut, in characters.
-const LONGEST_CUT: usize = 500;
+const LONGEST_CUT: usize = 400;
 
 /// One event for the bus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcement {
     /// What rules match: `EKS access granted`, …
     pub detail_type: &'static str,
-    /// The result without the kubeconfig; or the error.
+    /// The result without the kubeconfig, or the error; and the same in words.
     pub detail: Value,
 }
 
@@ -68,12 +69,14 @@ fn only_extended(journal: &Journal) -> bool {
 }
 
 fn detail(request: &Request, request_id: &str, ending: Ending<'_>, journal: &Journal) -> Value {
+    let words = words(request, &ending);
     let mut detail = match ending {
         Ok(result) => result.as_object().cloned().unwrap_or_default(),
         Err((name, message)) => failure(request, request_id, name, message, journal),
     };
     detail.remove("kubeconfig");
     detail.insert("version".to_owned(), json!(VERSION));
+    detail.insert("words".to_owned(), words);
     detail.insert("reason".to_owned(), json!(request.reason));
     detail.insert("requestedBy".to_owned(), json!(request.requested_by));
     if fits(&detail) { Value::Object(detail) } else { Value::Object(shortened(detail)) }
@@ -94,7 +97,12 @@ fn shortened(mut detail: Map<String, Value>) -> Map<String, Value> {
         fits(&detail)
     };
     if !empty(["steps", "accessPolicies"], json!([])) && !empty(["accessEntry", "undo"], Value::Null) {
+        // An event in base64 that was cut would take nothing back; `words` bounds it.
+        let undo = detail.get("words").and_then(|words| words.get("undo")).cloned();
         detail.values_mut().for_each(cut);
+        if let Some(words) = detail.get_mut("words").and_then(Value::as_object_mut) {
+            words.extend(undo.map(|undo| ("undo".to_owned(), undo)));
+        }
     }
     detail
 }

@@ -274,6 +274,12 @@ impl FunctionArn {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// The function's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.rsplit(':').next().unwrap_or_default()
+    }
 }
 
 /// What an IAM principal is.

@@ -198,9 +198,14 @@ impl Invocation {
             }),
         );
         self.journal.log.metrics(
-            &[("Action", action), ("Status", status.as_str().unwrap_or("unknown"))],
+            &[
+                ("FunctionName", self.function.as_ref().map_or("unknown", FunctionArn::name)),
+                ("Action", action),
+                ("Status", status.as_str().unwrap_or("unknown")),
+            ],
             &[
                 ("Requests", "Count", 1),
+                ("Failures", "Count", u64::from(answer.is_err())),
                 ("Duration", "Milliseconds", duration),
                 ("FailedSteps", "Count", self.journal.failed_steps()),
                 ("NotAnnounced", "Count", unheard),

@@ -17,7 +17,7 @@
 //! | [`expiry`] | when access ends: the schedule that its revoke waits in (*pure*) |
 //! | [`verify`] | what the cluster itself says to the principal, by way of [`review`] (*pure*) |
 //! | [`outcome`] | the result (*pure*), with the [`kubeconfig`] |
-//! | [`announce`] | what the event bus is told of it (*pure*) |
+//! | [`announce`] | what the event bus is told of it (*pure*), in [`words`] too |
 //! | [`error`] | every failure's name, and words for it (*pure*) |
 //! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] |
 //! | [`context`] | what a request is carried out with |
@@ -54,3 +54,4 @@ pub mod scope;
 pub mod settings;
 pub mod text;
 pub mod verify;
+pub mod words;

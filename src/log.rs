@@ -114,9 +114,11 @@ impl Log {
         (self.sink.0)(&Value::Object(line).to_string());
     }
 
-    /// Metrics in CloudWatch's embedded metric format: a line of the log, no call of AWS. It is written at every level.
+    /// Metrics in CloudWatch's embedded metric format: a line of the log, no call of AWS. It is written at every level. Each metric is
+    /// there by the first dimension alone, by the first two, and so on: an alarm cannot add up over a dimension's values.
     pub fn metrics(&self, dimensions: &[(&str, &str)], metrics: &[(&str, &str, u64)]) {
         let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
+        let sets: Vec<_> = (1..=names.len()).filter_map(|length| names.get(..length)).collect();
         let definitions: Vec<_> = metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
         let mut line = Map::new();
         line.insert(
@@ -124,7 +126,7 @@ impl Log {
             json!({
                 "Timestamp": self.clock.now().as_millisecond(),
                 "CloudWatchMetrics": [
-                    { "Namespace": "EksBreakGlass", "Dimensions": [names], "Metrics": definitions }
+                    { "Namespace": "EksBreakGlass", "Dimensions": sets, "Metrics": definitions }
                 ]
             }),
         );

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eks_break_glass::words::LONGEST_UNDO;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
 use simulator::policy::Policy;
@@ -75,6 +76,8 @@ async fn refusals_and_failures_after_a_change_are_announced() {
     assert_eq!(detail_type, "EKS access refused");
     assert_eq!((&detail["errorType"], &detail["errorMessage"]), (&json!("RequestDenied"), &json!(failed.message)));
     assert_eq!((&detail["principal"]["requested"], &detail["cluster"]["name"]), (&json!(ADMIN), &json!("prod")));
+    let log = refused.log();
+    assert_eq!(log.iter().find(|line| line.get("_aws").is_some()).unwrap()["Failures"], 1);
 
     let half = scene(world());
     half.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
@@ -108,7 +111,7 @@ async fn an_announcement_that_fails_keeps_nobody_out_and_is_not_silent() {
         assert_eq!(warnings(&result), ["NOT_ANNOUNCED"], "{kind:?}");
         assert!(begun.elapsed() < Duration::from_secs(3), "whoever asked waits");
         let metrics = scene.log().into_iter().find(|line| line.get("_aws").is_some()).unwrap();
-        assert_eq!(metrics["NotAnnounced"], 1);
+        assert_eq!((&metrics["NotAnnounced"], &metrics["Failures"]), (&json!(1), &json!(0)));
     }
     let nowhere = scene(world()).with("EVENT_BUS", "gone");
     let result = nowhere.send(&event(&json!({}))).await.unwrap();
@@ -183,14 +186,58 @@ fn the_least_that_is_announced_cannot_be_too_large() {
             .unwrap()
             .keys()
             .map(String::as_str)
-            .filter(|name| !["accessEntry", "undo", "steps", "accessPolicies", "warnings", "nextSteps"].contains(name))
+            .filter(|name| {
+                !["accessEntry", "undo", "steps", "accessPolicies", "warnings", "nextSteps", "words"].contains(name)
+            })
             .collect();
         let nested = ["caller", "cluster", "principal", "verification"];
         let fields = |name: &str| result["$defs"][name]["properties"].as_object().unwrap().len() + 1;
         let texts: usize = left.iter().map(|name| if nested.contains(name) { fields(name) } else { 1 }).sum();
-        let (warnings, next_steps) = (19 * 2, 4);
+        let (warnings, next_steps, words) = (19 * 2, 4, 8);
         // A control character takes six bytes in JSON; none of the names takes more than fifty.
-        let most = (texts + warnings + next_steps) * (501 * 6 + 50);
+        let most = (texts + warnings + next_steps + words) * (401 * 6 + 50) + LONGEST_UNDO;
         assert!(most < 256 * 1024, "{shape}: {texts} texts, {most} bytes");
     }
+}
+
+/// The texts of an announcement, and the event in it that takes it back.
+fn words(detail: &Value) -> (Vec<&str>, Value) {
+    let said = ["cluster", "principal", "policy", "requestedBy", "reason", "until", "outcome"];
+    let texts = said.iter().map(|name| detail["words"][name].as_str().unwrap()).collect();
+    let undo = aws_smithy_types::base64::decode(detail["words"]["undo"].as_str().unwrap()).unwrap();
+    (texts, serde_json::from_slice(&undo).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_says_all_in_words_and_how_to_take_it_back() {
+    let cluster = "arn:aws:eks:eu-west-1:111122223333:cluster/prod";
+    let scene = scene(world());
+    let granted = scene.send(&event(&json!({"duration": "1h"}))).await.unwrap();
+    let heard = heard(&scene);
+    let (said, undo) = words(&heard[0].1);
+    let until = granted["expiresAt"].as_str().unwrap();
+    let policy = "AmazonEKSClusterAdminPolicy";
+    assert_eq!(said, [cluster, ADMIN, policy, "jane.doe@example.com", "INC-2041", until, "GRANTED"]);
+    assert_eq!(undo, granted["undo"]);
+    assert_eq!(scene.send(&undo).await.unwrap()["status"], "REVOKED");
+    let heard = self::heard(&scene);
+    let (said, _) = words(&heard[1].1);
+    assert!(said[6].starts_with("REVOKED; ACCESS_LINGERS: "), "what is to be known of it, too: {}", said[6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_said_and_no_text_breaks_a_message() {
+    let scene = scene(world());
+    let reason = "INC-1\"}\u{2028}Principal: somebody else";
+    scene.send(&json!({"clusterName": "prod", "principalArn": ADMIN, "reason": reason})).await.unwrap();
+    let refused = json!({"clusterName": "prod", "principalArn": ADMIN, "policyArn": "AmazonEKSViewPolicy"});
+    scene.send(&refused).await.unwrap_err();
+    let heard = heard(&scene);
+    let (said, _) = words(&heard[0].1);
+    assert_eq!(said[3..6], ["not said", "INC-1'} Principal: somebody else", "it is revoked"]);
+    assert_eq!(heard[0].1["reason"], reason, "as it was said, where nothing can break");
+    let (said, undo) = words(&heard[1].1);
+    assert_eq!((said[2], said[4], said[5]), ("AmazonEKSViewPolicy", "not said", "not known"));
+    assert!(said[6].starts_with("RequestDenied: ") && said[6].contains("ALLOWED_POLICIES"), "{}", said[6]);
+    assert_eq!((&undo["action"], &undo["principalArn"]), (&json!("revoke"), &json!(ADMIN)));
 }

@@ -235,6 +235,7 @@ fn what_decides_does_nothing() {
         "scope",
         "settings",
         "text",
+        "words",
     ] {
         let source = read(&format!("src/{path}.rs"));
         for forbidden in ["async ", ".await", "aws_sdk", "tokio", "Timestamp::now", "clock::", "std::env", "println"] {

@@ -2,7 +2,7 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | `request`, `principals`, `settings`, `guardrails`, `planner` | what is decided, without any I/O |
+//! | `request`, `principals`, `settings`, `guardrails`, `fences`, `planner` | what is decided, without any I/O |
 //! | `adapter` | what the SDK sends, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
 //! | `accounts` | clusters of other accounts and regions |
@@ -29,6 +29,7 @@ mod adapter;
 mod announcements;
 mod contract;
 mod expiry;
+mod fences;
 mod guardrails;
 mod hostile;
 mod inspection;

@@ -594,6 +594,12 @@ async fn the_log_has_a_line_for_each_step_an_audit_line_and_metrics_and_no_secre
         (&metrics["Action"], &metrics["Status"], &metrics["Requests"]),
         (&json!("grant"), &json!("GRANTED"), &json!(1))
     );
+    // An alarm cannot add up over the values of a dimension, so each set that the template's alarms name is there.
+    assert_eq!(
+        metrics["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+        json!([["FunctionName"], ["FunctionName", "Action"], ["FunctionName", "Action", "Status"]])
+    );
+    assert_eq!((&metrics["FunctionName"], &metrics["Failures"]), (&json!("eks-break-glass"), &json!(0)));
     let text = log.iter().map(Value::to_string).collect::<String>();
     for secret in ["ASIAEXAMPLE", "very-secret", "token-of-the-session"] {
         assert!(!text.contains(secret), "{secret} is in the log");

@@ -54,19 +54,24 @@ def answers(aws, process):
     raise AssertionError("MiniStack does not answer")
 
 
-def deploy(aws, variables):
-    """The function's real binary in MiniStack's Lambda."""
+def package():
+    """The function's real binary, as Lambda takes it."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as package:
         bootstrap = zipfile.ZipInfo("bootstrap")
         bootstrap.external_attr = 0o755 << 16
         package.writestr(bootstrap, f"#!/bin/sh\nexec '{ROOT}/target/debug/eks-break-glass'\n")
+    return archive.getvalue()
+
+
+def deploy(aws, variables):
+    """The function's real binary in MiniStack's Lambda."""
     return aws.client("lambda").create_function(
         FunctionName="eks-break-glass",
         Runtime="provided.al2023",
         Handler="bootstrap",
         Role="arn:aws:iam::000000000000:role/function",
         Timeout=60,
-        Code={"ZipFile": archive.getvalue()},
+        Code={"ZipFile": package()},
         Environment={"Variables": variables},
     )["FunctionArn"]

@@ -97,27 +97,3 @@ def test_the_simulator_answers_in_the_same_shape_as_ministack(ministack, aws):
         )
     theirs, ours = answers_of
     assert ours == theirs
-
-
-def test_an_announcement_arrives_in_full_where_a_rule_sends_it(ministack):
-    events, sqs = ministack.client("events"), ministack.client("sqs")
-    events.create_event_bus(Name="security")
-    queue = sqs.create_queue(QueueName="heard")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": ["eks-break-glass"], "detail-type": ["EKS access granted"]}
-    events.put_rule(Name="grants", EventBusName="security", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="grants", EventBusName="security", Targets=[{"Id": "queue", "Arn": arn}])
-    principal = ministack.client("iam").get_role(RoleName="new-cluster-admin")["Role"]["Arn"]
-    event = {"clusterName": "prod", "principalArn": principal, "reason": "INC-2041"}
-    result = invoke(event, {"AWS_ENDPOINT_URL": ministack.url, "EVENT_BUS": "security"})
-    assert result["status"] == "GRANTED", result
-    assert "NOT_ANNOUNCED" not in [warning["code"] for warning in result["warnings"]]
-    for _ in range(100):
-        messages = sqs.receive_message(QueueUrl=queue).get("Messages", [])
-        if messages:
-            break
-        time.sleep(0.05)
-    heard = json.loads(messages[0]["Body"])
-    assert (heard["source"], heard["detail-type"]) == ("eks-break-glass", "EKS access granted")
-    expected = {field: value for field, value in result.items() if field != "kubeconfig"}
-    assert heard["detail"] == expected | {"version": 1, "reason": "INC-2041", "requestedBy": None}

@@ -24,7 +24,7 @@ def ministack():
 class Runbook:
     """The runbook in an account of its own, with a queue that hears what it announces."""
 
-    def __init__(self, ministack, simulator, settings, approval, approval_seconds):
+    def __init__(self, ministack, simulator, settings, approval, approval_seconds, told_by_the_bus):
         self.aws, self.simulator = ministack, simulator
         urllib.request.urlopen(urllib.request.Request(f"{ministack.url}/_ministack/reset", method="POST"))
         there = {f"AWS_ENDPOINT_URL_{service}": simulator.url for service in ("EKS", "IAM", "STS", "SCHEDULER")}
@@ -36,7 +36,8 @@ class Runbook:
         queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
         text = json.dumps(DEFINITION).replace('"TimeoutSeconds": 3600', f'"TimeoutSeconds": {approval_seconds}')
-        for name, value in {"FunctionArn": function, "TopicArn": topic, "RequireApproval": approval}.items():
+        given = {"FunctionArn": function, "TopicArn": topic, "RequireApproval": approval, "ToldByTheBus": told_by_the_bus}
+        for name, value in given.items():
             text = text.replace("${" + name + "}", value)
         assert "${" not in text
         self.machine = self.states.create_state_machine(
@@ -79,10 +80,10 @@ class Runbook:
 
 @pytest.fixture
 def runbook(ministack, request):
-    given = {"scenario": "api-mode", "mode_change": 0, "settings": {}, "approval": "false", "approval_seconds": 3600}
+    given = {"scenario": "api-mode", "mode_change": 0, "settings": {}, "approval": "false", "approval_seconds": 3600, "told_by_the_bus": "false"}
     given |= getattr(request, "param", {})
-    for simulator in started(given["scenario"], given["mode_change"]):
-        yield Runbook(ministack, simulator, given["settings"], given["approval"], given["approval_seconds"])
+    for simulator in started(given.pop("scenario"), given.pop("mode_change")):
+        yield Runbook(ministack, simulator, **given)
 
 
 def with_(**given):
@@ -109,6 +110,28 @@ def test_a_change_of_mode_is_looked_at_again_until_it_is_through(runbook):
     )["events"]
     waits = [event for event in history if event.get("stateEnteredEventDetails", {}).get("name") == "WaitForTheCluster"]
     assert waits, "it was still in progress at first"
+
+
+@with_(told_by_the_bus="true")
+def test_what_the_function_tells_by_the_bus_the_runbook_does_not_tell_again(runbook):
+    assert runbook.run(GRANT)["status"] == "GRANTED"
+    runbook.run(GRANT | {"durration": "1h"})
+    assert runbook.heard().startswith("InvalidRequest"), "nothing came before the failure, which the bus is not told of"
+
+
+@with_(told_by_the_bus="true", settings={"EVENT_BUS": "default", "AWS_ENDPOINT_URL_EVENTBRIDGE": "http://127.0.0.1:9"})
+def test_what_the_bus_could_not_be_told_the_runbook_tells(runbook):
+    """Nothing listens where the bus is looked for."""
+    assert [warning["code"] for warning in runbook.run(GRANT)["warnings"]] == ["NOT_ANNOUNCED"]
+    assert runbook.heard().startswith("GRANTED")
+
+
+@with_(told_by_the_bus="true", approval="true")
+def test_who_has_approved_is_told_by_the_runbook_in_any_case(runbook):
+    execution = runbook.start(GRANT)
+    runbook.states.send_task_success(taskToken=token(runbook.heard()), output=json.dumps({"approved": True, "by": "john"}))
+    assert runbook.end(execution)["status"] == "GRANTED"
+    assert "Approved by: john" in runbook.heard()
 
 
 def token(message):
