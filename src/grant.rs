@@ -106,6 +106,7 @@ impl Granting<'_> {
     async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Status, Failure> {
         self.goal.expires_at = self.expires_at()?;
         let mut plan = plan::grant(&self.goal, &self.seen)?;
+        self.judge(&plan)?;
         for (operation, why) in &plan.skipped {
             journal.step(operation, StepOutcome::Skipped, std::time::Duration::ZERO, why);
         }
@@ -126,8 +127,13 @@ impl Granting<'_> {
                 return Ok(Status::InProgress);
             }
             plan = self.look_again(&done, journal).await?;
+            self.judge(&plan)?;
         }
         Ok(if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted })
+    }
+
+    fn judge(&self, plan: &Plan) -> Result<(), Failure> {
+        guard::plan(self.context.settings, plan, &self.grant.policy, self.seen.expiry.pending())
     }
 
     /// Asks the cluster itself, where that was asked for. The grant counts whatever it says.

@@ -20,7 +20,7 @@ use crate::journal::Journal;
 use crate::log::{Level, Log, Sink};
 use crate::request::{Action, Request};
 use crate::settings::{Misconfigured, Settings};
-use crate::{grant, guard, inspect, look, revoke};
+use crate::{grant, guard, inspect, look, revoke, text};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
@@ -112,7 +112,8 @@ impl Invocation {
     async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Value, Failure> {
         let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
         let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
-        guard::request(&ready.settings, request)?;
+        let home = self.function.as_ref().map(|function| function.account.as_str());
+        guard::request(&ready.settings, request, home)?;
         let aws = ready.connection.aws(&request.cluster.region, self.deadline);
         let aws = look::reach(
             aws,
@@ -147,7 +148,8 @@ impl Invocation {
     ) -> Result<Value, Failed> {
         let mut answer = answer.map_err(|failure| {
             let changes = self.journal.account_of_changes();
-            Failed { name: failure.name, message: format!("{}; {changes}; {}", failure.what, failure.remedy) }
+            let message = format!("{}; {changes}; {}", failure.what, failure.remedy);
+            Failed { name: failure.name, message: text::one_line(&message) }
         });
         let (Some(request), Ok(Ready { settings: Settings { event_bus: Some(bus), .. }, connection })) =
             (&self.request, function)
