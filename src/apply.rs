@@ -19,6 +19,8 @@ use crate::plan::{Step, policy_name};
 /// How long EKS may take to know a new principal, and to show a new entry: two minutes
 /// (terraform-provider-aws issue 35535 and pull request 35736).
 pub const PROPAGATION: Duration = Duration::from_mins(2);
+/// How long an entry that was deleted may stand in the way of the one that is made anew.
+const SLOW_DELETE: Duration = Duration::from_secs(20);
 /// How long a failed change of mode may look like one that has not begun.
 const MODE_GRACE: Duration = Duration::from_mins(1);
 /// Between two tries of a call that waits for EKS to catch up.
@@ -52,6 +54,8 @@ pub struct Hand<'a> {
     pub mode_deadline: Deadline,
     /// The update of the authentication mode, once it was started.
     pub update_id: Option<String>,
+    /// Whether an entry was deleted that has to come back: nothing is given up on the way that may pass.
+    pub remaking: bool,
 }
 
 impl Hand<'_> {
@@ -66,7 +70,9 @@ impl Hand<'_> {
             Step::DeleteEntry(entry) => self.delete_entry(step, entry, journal).await,
             Step::CreateEntry(entry) => self.create_entry(step, entry, journal).await,
             Step::AssociatePolicy { policy, scope } => {
-                let again = |error: &ApiError| error.kind == Kind::EntryNotFound;
+                let remaking = self.remaking;
+                let again =
+                    |error: &ApiError| error.kind == Kind::EntryNotFound || (remaking && error.kind.is_transient());
                 let call =
                     async || self.context.aws.associate_policy(&self.cluster.name, self.principal, policy, scope).await;
                 let timed = persist(Operation::AssociateAccessPolicy, self.propagation(), again, call).await;
@@ -118,6 +124,7 @@ impl Hand<'_> {
         };
         if overtaken {
             journal.optional_call(&timed, |()| String::new());
+            journal.doubt(timed.operation());
             return Ok(Progress::Overtaken);
         }
         journal.call(timed, |()| step.describe())?;
@@ -166,6 +173,7 @@ impl Hand<'_> {
             // Somebody else has switched it in the meantime; the wait that follows shows to what.
             Err(error) if error.kind == Kind::ModeUnsupported => {
                 journal.optional_call(&timed, |_| String::new());
+                journal.doubt(timed.operation());
                 return Ok(Progress::Done);
             }
             _ => {}
@@ -272,30 +280,46 @@ impl Hand<'_> {
         journal: &mut Journal,
     ) -> Result<Progress, Failure> {
         // After a change of mode, EKS may still refuse entries for a moment.
-        let again = |error: &ApiError| matches!(error.kind, Kind::InvalidPrincipal | Kind::ModeWithoutEntries);
+        let (remaking, slow_delete) = (self.remaking, Deadline::after(SLOW_DELETE));
+        let again = |error: &ApiError| match error.kind {
+            Kind::InvalidPrincipal | Kind::ModeWithoutEntries => true,
+            Kind::InUse => remaking && !slow_delete.left().is_zero(),
+            kind => remaking && kind.is_transient(),
+        };
         let limit = self.propagation();
         let call =
             async |entry: &NewEntry| self.context.aws.create_entry(&self.cluster.name, self.principal, entry).await;
-        let timed = persist(Operation::CreateAccessEntry, limit, again, async || call(entry).await).await;
-        let timed = match &timed.answer {
-            Err(error) if error.kind == Kind::Denied && error.denied_action() == "eks:TagResource" => {
-                journal.optional_call(&timed, |()| String::new());
-                journal.warn(
-                    "TAGS_NOT_SET",
-                    "the access entry carries no tags, so that later nothing tells who made it: allow `eks:TagResource` on the cluster's access entries to the function's role",
-                );
-                let bare = NewEntry { tags: std::collections::BTreeMap::new(), ..entry.clone() };
-                persist(Operation::CreateAccessEntry, limit, again, async || call(&bare).await).await
+        let mut timed = persist(Operation::CreateAccessEntry, limit, again, async || call(entry).await).await;
+        // Not every refusal names the action, so any may be about the tags.
+        if !entry.tags.is_empty() && matches!(&timed.answer, Err(error) if error.kind == Kind::Denied) {
+            journal.optional_call(&timed, |()| String::new());
+            let bare = NewEntry { tags: std::collections::BTreeMap::new(), ..entry.clone() };
+            timed = persist(Operation::CreateAccessEntry, limit, again, async || call(&bare).await).await;
+            if !matches!(&timed.answer, Err(error) if error.kind == Kind::Denied) {
+                journal.warn("TAGS_NOT_SET", tags_not_set(entry, remaking));
             }
-            _ => timed,
-        };
+        }
         if matches!(&timed.answer, Err(error) if error.kind == Kind::InUse) {
             journal.optional_call(&timed, |()| String::new());
+            journal.doubt(timed.operation());
             return Ok(Progress::Overtaken);
         }
         journal.call(timed, |()| step.describe())?;
         journal.changed("the access entry was created");
         Ok(Progress::Done)
+    }
+}
+
+fn tags_not_set(entry: &NewEntry, remaking: bool) -> String {
+    let allow = "allow `eks:TagResource` on the cluster's access entries to the function's role";
+    if remaking {
+        let lost: Vec<String> = entry.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        format!(
+            "the access entry that was made anew lacks the tags that it had ({}): set them again, and {allow}",
+            lost.join(", ")
+        )
+    } else {
+        format!("the access entry carries no tags, so that later nothing tells who made it: {allow}")
     }
 }
 
@@ -381,7 +405,8 @@ pub async fn take_back_schedule(
 }
 
 /// The change that scheduling is.
-fn scheduled(revoke: &PendingRevoke, moved: bool) -> String {
+#[must_use]
+pub fn scheduled(revoke: &PendingRevoke, moved: bool) -> String {
     let what = if moved { "moved to" } else { "scheduled for" };
     format!("the revoke was {what} {}", revoke.expires_at)
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::apply::{self, Hand, Progress};
+use crate::aws::Operation;
 use crate::clock::Deadline;
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
@@ -54,6 +55,7 @@ pub async fn run(
         first_mode: seen.cluster.authentication_mode,
         before: None,
         created: false,
+        overtaken: None,
         scheduled: None,
         verdict: None,
         goal: Goal {
@@ -96,6 +98,8 @@ struct Granting<'a> {
     before: Option<EntryState>,
     /// Whether this grant made an entry where there was none.
     created: bool,
+    /// The step that somebody else was there first for; or this grant itself, where an answer was lost.
+    overtaken: Option<Step>,
     /// The schedule that this grant made, and how much had been changed by then.
     scheduled: Option<(Slot, PendingRevoke, usize)>,
     /// What the cluster itself says, where it was asked.
@@ -106,7 +110,6 @@ impl Granting<'_> {
     async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Status, Failure> {
         self.goal.expires_at = self.expires_at()?;
         let mut plan = plan::grant(&self.goal, &self.seen)?;
-        self.judge(&plan)?;
         for (operation, why) in &plan.skipped {
             journal.step(operation, StepOutcome::Skipped, std::time::Duration::ZERO, why);
         }
@@ -127,13 +130,8 @@ impl Granting<'_> {
                 return Ok(Status::InProgress);
             }
             plan = self.look_again(&done, journal).await?;
-            self.judge(&plan)?;
         }
         Ok(if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted })
-    }
-
-    fn judge(&self, plan: &Plan) -> Result<(), Failure> {
-        guard::plan(self.context.settings, plan, &self.grant.policy, self.seen.expiry.pending())
     }
 
     /// Asks the cluster itself, where that was asked for. The grant counts whatever it says.
@@ -190,16 +188,23 @@ impl Granting<'_> {
             policy: &self.grant.policy,
             mode_deadline,
             update_id: None,
+            remaking: false,
         };
         for (index, step) in plan.steps.iter().enumerate() {
             if let Step::DeleteEntry(entry) = step {
                 // Remembered before the call: its answer may be lost, and the entry with it.
                 self.goal.deleted.get_or_insert_with(|| (**entry).clone());
             }
+            hand.remaking = self.goal.deleted.is_some();
             let progress = hand.carry_out(step, journal).await?;
             // A schedule that is made and not seen again was removed, by a revoke at the same time: it is made again. One that somebody
-            // else had made first is waited for.
-            if !matches!((&progress, step), (Progress::Done, Step::ScheduleRevoke { .. })) {
+            // else had made first is waited for. What stands in the place of an entry that is to come back is not waited for.
+            let again = match (&progress, step) {
+                (Progress::Done, Step::ScheduleRevoke { .. }) => true,
+                (Progress::Overtaken, Step::CreateEntry(_)) => self.goal.deleted.is_some(),
+                _ => false,
+            };
+            if !again {
                 done.push(step.clone());
             }
             // What is there from here on is new.
@@ -210,7 +215,11 @@ impl Granting<'_> {
                     return Ok(Some(plan.steps.get(index + 1..).unwrap_or_default()));
                 }
                 // EKS makes entries itself when it opens them; the plan from before does not know those.
-                (_, Step::AwaitAuthenticationMode) | (Progress::Overtaken, _) => return Ok(None),
+                (Progress::Overtaken, _) => {
+                    self.overtaken = Some(step.clone());
+                    return Ok(None);
+                }
+                (_, Step::AwaitAuthenticationMode) => return Ok(None),
                 (Progress::Done, Step::ScheduleRevoke { slot, revoke, moves }) => {
                     self.goal.scheduled = true;
                     if !moves && self.scheduled.is_none() {
@@ -218,9 +227,11 @@ impl Granting<'_> {
                     }
                 }
                 (Progress::Done, Step::DeleteEntry(_)) => {
+                    // What comes after it in the plan is done again.
+                    done.retain(|step| !matches!(step, Step::CreateEntry(_) | Step::AssociatePolicy { .. }));
                     journal.warn(
                         "ENTRY_RECREATED",
-                        "the access entry had been made for an earlier principal of the same name, or was to be renewed; it was deleted and made anew, with its groups, tags and policies as they were",
+                        "the access entry had been made for an earlier principal of the same name, or was to be renewed; it was deleted and made anew, with its groups and policies as they were, and with its tags, unless `TAGS_NOT_SET` says otherwise",
                     );
                 }
                 (Progress::Done, Step::CreateEntry(_)) => {
@@ -250,14 +261,40 @@ impl Granting<'_> {
         if !self.goal.scheduled {
             self.goal.expires_at = self.expires_at()?;
         }
+        let tagged = !journal.warnings().iter().any(|warning| warning.code == "TAGS_NOT_SET");
         let (goal, created, request_id) = (&self.goal, &mut self.created, self.context.request_id);
-        look::look_again(self.context, self.subject, &mut self.seen, done, journal, |seen| {
-            if let Some(entry) = seen.entry.present() {
-                *created |= goal.deleted.is_none() && ownership::made_by_grant(entry, request_id);
+        let planned = look::look_again(self.context, self.subject, &mut self.seen, done, journal, |seen| {
+            if let Some(entry) = seen.entry.present().filter(|_| tagged) {
+                // Whoever has made it since, and for what.
+                *created = goal.deleted.is_none() && ownership::made_by_grant(entry, request_id);
             }
             plan::grant(goal, seen)
         })
-        .await
+        .await;
+        self.own_up(tagged, journal);
+        planned
+    }
+
+    /// A call that was refused as done already: by somebody else, or by this grant, where the answer to it was lost.
+    fn own_up(&mut self, tagged: bool, journal: &mut Journal) {
+        let entry = self.seen.entry.present();
+        match self.overtaken.take() {
+            Some(Step::CreateEntry(_)) if tagged => {
+                let own = entry.is_some_and(|entry| ownership::made_by_grant(entry, self.context.request_id));
+                let what = own.then(|| "the access entry was created".to_owned());
+                journal.settle(&Operation::CreateAccessEntry.to_string(), what);
+            }
+            Some(Step::ScheduleRevoke { revoke, moves: false, .. }) => {
+                let own = self.seen.expiry.pending() == Some(&revoke);
+                let what = own.then(|| apply::scheduled(&revoke, false));
+                journal.settle(&Operation::CreateSchedule.to_string(), what);
+            }
+            // It is gone: nobody has moved it.
+            Some(Step::ScheduleRevoke { moves: true, .. }) => {
+                journal.settle(&Operation::UpdateSchedule.to_string(), None);
+            }
+            _ => {}
+        }
     }
 
     /// A grant that came to nothing leaves no revoke behind, which could take away what somebody else gives later. Where anything
@@ -333,7 +370,7 @@ impl Granting<'_> {
         if endless && (in_place || (status == Status::Planned && self.undo().is_none())) {
             journal.warn(
                 "ACCESS_IS_PERMANENT",
-                "the principal's access entry had the access already (even if it let nobody in, being stale), or somebody else has given it: without end and not by this function; it stays so, for taking it away is not this function's to do",
+                "the principal's access entry had the access already (even if it let nobody in, being stale), or somebody else has given it: without end, and nothing shows that this function gave it; it stays so, for taking it away is not this function's to do",
             );
         }
         let entry = self.seen.entry.present();

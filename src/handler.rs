@@ -112,8 +112,7 @@ impl Invocation {
     async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Value, Failure> {
         let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
         let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
-        let home = self.function.as_ref().map(|function| function.account.as_str());
-        guard::request(&ready.settings, request, home)?;
+        guard::request(&ready.settings, request)?;
         let aws = ready.connection.aws(&request.cluster.region, self.deadline);
         let aws = look::reach(
             aws,

@@ -157,6 +157,19 @@ impl Journal {
         self.changes.push(what.into());
     }
 
+    /// Remembers that an operation may have been carried out: it was refused as done already, as it is where the answer to it was lost.
+    pub fn doubt(&mut self, operation: &str) {
+        self.doubts.push(operation.to_owned());
+    }
+
+    /// Settles such a doubt: it was this request's own doing, in words as for [`Journal::changed`], or it was not.
+    pub fn settle(&mut self, operation: &str, own: Option<String>) {
+        if let Some(index) = self.doubts.iter().rposition(|doubt| doubt == operation) {
+            self.doubts.remove(index);
+        }
+        self.changes.extend(own);
+    }
+
     /// Forgets a change that was taken back.
     pub fn unchanged(&mut self, what: &str) {
         self.changes.retain(|change| change != what);
@@ -242,6 +255,12 @@ impl<T> Timed<T> {
         let watch = Stopwatch::start();
         let answer = call.await;
         Self { operation: operation.to_string(), duration: watch.elapsed(), attempts: 1, answer }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
     }
 
     /// The same, of a call that was made so often.

@@ -139,6 +139,7 @@ fn hand<'a>(context: &'a Context<'a>, revoke: &'a Revoke, seen: &'a mut Observat
         policy: &revoke.policy,
         mode_deadline: context.aws.deadline,
         update_id: None,
+        remaking: false,
     }
 }
 

@@ -309,10 +309,7 @@ fn read_cluster(cluster: types::Cluster) -> Result<Cluster, &'static str> {
                 format!("{code}: {}", issue.message.unwrap_or_default())
             })
             .collect(),
-        // Where EKS says neither, it is not known to be private.
-        public_endpoint: network
-            .as_ref()
-            .is_none_or(|network| network.endpoint_public_access || !network.endpoint_private_access),
+        public_endpoint: network.as_ref().is_none_or(|network| network.endpoint_public_access),
         public_access_cidrs: network.and_then(|network| network.public_access_cidrs).unwrap_or_default(),
     })
 }

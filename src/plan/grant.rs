@@ -52,9 +52,15 @@ pub fn grant(goal: &Goal, seen: &Observation) -> Result<Plan, Failure> {
             return Err(foreign_type(seen, entry));
         }
         EntryState::Present(entry) if goal.recreate || seen.entry_is_stale() => {
-            plan.steps.push(Step::DeleteEntry(Box::new(entry.clone())));
-            create(goal, &seen.principal, Some(entry), &mut plan);
-            associate(goal, Some(entry), None, &mut plan);
+            anew(goal, &seen.principal, entry, entry, &mut plan);
+        }
+        EntryState::Present(entry) if let Some(before) = goal.deleted.as_ref().filter(|was| is_same(was, entry)) => {
+            anew(goal, &seen.principal, before, before, &mut plan);
+        }
+        EntryState::Present(entry)
+            if let Some(before) = goal.deleted.as_ref().filter(|was| is_stopgap(goal, was, entry)) =>
+        {
+            anew(goal, &seen.principal, entry, before, &mut plan);
         }
         EntryState::Present(entry) => {
             plan.skip(Operation::CreateAccessEntry, "the principal has an access entry of type STANDARD");
@@ -131,6 +137,16 @@ fn mode(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure>
 /// Schedules the end before anything is given. What waits already is moved and keeps what it puts back: that is what was
 /// there before the first grant. Access that was there before and is not this function's gets no end.
 fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
+    if let (Some(was), Expiry::Pending(slot, pending)) = (&goal.deleted, &seen.expiry) {
+        let held = || Restore::entry_existed(was.scope_of(&goal.policy).cloned());
+        let restore = goal.restore.clone().unwrap_or_else(held);
+        // Scheduled by a grant that came while the entry was away, and takes it for its own.
+        if !pending.restore.entry_existed && restore.entry_existed {
+            let revoke = PendingRevoke { restore, expires_at: goal.expires_at.unwrap_or(pending.expires_at) };
+            plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves: true });
+            return Ok(());
+        }
+    }
     let Some(expires_at) = goal.expires_at else {
         return Ok(());
     };
@@ -154,6 +170,28 @@ fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failur
     let revoke = PendingRevoke { restore, expires_at };
     plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves });
     Ok(())
+}
+
+/// Deletes an entry and makes it as another was, which may be itself.
+fn anew(goal: &Goal, principal: &PrincipalArn, now: &AccessEntry, was: &AccessEntry, plan: &mut Plan) {
+    plan.steps.push(Step::DeleteEntry(Box::new(now.clone())));
+    create(goal, principal, Some(was), plan);
+    associate(goal, Some(was), None, plan);
+}
+
+/// Whether EKS still shows the entry that was deleted.
+fn is_same(was: &AccessEntry, now: &AccessEntry) -> bool {
+    was.created_at.is_some()
+        && (&was.arn, was.created_at, was.modified_at) == (&now.arn, now.created_at, now.modified_at)
+}
+
+/// Whether a grant that ran at the same time has found no entry, and made a bare one in the place of the one that was deleted.
+fn is_stopgap(goal: &Goal, was: &AccessEntry, now: &AccessEntry) -> bool {
+    let ours = ownership::is_ours(now);
+    let bare = now.kubernetes_groups.is_empty() && (ours || now.tags.is_empty());
+    let differs = was.kubernetes_groups != now.kubernetes_groups || was.username != now.username || ours;
+    let of_a_grant = |held: &AccessPolicy| held.policy_arn == goal.policy.as_str();
+    bare && differs && !ownership::is_ours(was) && now.access_policies.iter().all(of_a_grant)
 }
 
 /// Makes the entry: as it was, where there was one, else for this grant.

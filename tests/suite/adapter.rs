@@ -170,7 +170,7 @@ async fn a_denied_action_is_named_with_its_resource() {
         mock!(Client::create_access_entry).then_http_response(move || refusal(403, "AccessDeniedException", message));
     let error = aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
     assert_eq!(error.denied_action(), "eks:TagResource");
-    assert_eq!(error.denied_resource(), Some("arn:aws:eks:eu-west-1:1:access-entry/prod/*"));
+    assert_eq!(error.denied_resource(), "`arn:aws:eks:eu-west-1:1:access-entry/prod/*`");
     let failure = Failure::from(error);
     assert!(
         failure.remedy.contains("`eks:TagResource` on `arn:aws:eks:eu-west-1:1:access-entry/prod/*`"),
@@ -211,7 +211,7 @@ async fn an_entry_is_asked_for_as_standard_and_with_nothing_empty() {
                 && request.kubernetes_groups.is_none()
                 && request.client_request_token().is_some()
         })
-        .then_output(|| CreateAccessEntryOutput::builder().build());
+        .then_output(|| CreateAccessEntryOutput::builder().access_entry(types::AccessEntry::builder().build()).build());
     aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap();
     assert_eq!(rule.num_calls(), 1);
 }
@@ -271,7 +271,7 @@ async fn policies_are_read_to_the_last_page() {
         .http_response(move || HttpResponse::new(200.try_into().unwrap(), first.clone().into()))
         .http_response(move || HttpResponse::new(200.try_into().unwrap(), last.clone().into()))
         .build();
-    let policies = aws(&[&rule]).policies("prod", &principal()).await.unwrap();
+    let policies = aws(&[&rule]).policies("prod", &principal()).await.unwrap().unwrap();
     let names: Vec<_> = policies.iter().map(|policy| policy.policy_arn.rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["A", "B", "C"]);
     assert_eq!(policies[0].access_scope, AccessScope::Namespaces(vec!["a".to_owned()]));

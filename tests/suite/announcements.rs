@@ -228,13 +228,13 @@ async fn an_announcement_says_all_in_words_and_how_to_take_it_back() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_said_and_no_text_breaks_a_message() {
     let scene = scene(world());
-    let reason = "INC-1\"}\u{2028}Principal: somebody else";
+    let reason = "INC-1\"}Principal: <somebody> else";
     scene.send(&json!({"clusterName": "prod", "principalArn": ADMIN, "reason": reason})).await.unwrap();
     let refused = json!({"clusterName": "prod", "principalArn": ADMIN, "policyArn": "AmazonEKSViewPolicy"});
     scene.send(&refused).await.unwrap_err();
     let heard = heard(&scene);
     let (said, _) = words(&heard[0].1);
-    assert_eq!(said[3..6], ["not said", "INC-1'} Principal: somebody else", "it is revoked"]);
+    assert_eq!(said[3..6], ["not said", "INC-1'}Principal: (somebody) else", "it is revoked"]);
     assert_eq!(heard[0].1["reason"], reason, "as it was said, where nothing can break");
     let (said, undo) = words(&heard[1].1);
     assert_eq!((said[2], said[4], said[5]), ("AmazonEKSViewPolicy", "not said", "not known"));

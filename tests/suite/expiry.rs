@@ -170,7 +170,7 @@ async fn a_grant_undone_gives_back_exactly_what_was_there() {
                 if article {
                     start = start.with_policy(Policy::allow_all().without(&["eks:TagResource", "iam:GetRole"]));
                 }
-                let scene = scene(start).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
+                let scene = scene(start);
                 let before = entries(&scene);
                 let mut event = grant(&json!({"accessScope": scope}));
                 if !by_schedule {

@@ -21,7 +21,7 @@ fn the_guard_says_what_the_table_says() {
             }
         }
         let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-        let judged = guard::request(&settings(&[(setting, row["value"].as_str().unwrap())]).unwrap(), &request, None);
+        let judged = guard::request(&settings(&[(setting, row["value"].as_str().unwrap())]).unwrap(), &request);
         assert_eq!(judged.is_ok(), row["allowed"], "{row}");
         if let Err(failure) = judged {
             assert_eq!(failure.name, ErrorName::RequestDenied);

@@ -7,7 +7,6 @@ use eks_break_glass::arn::Region;
 use eks_break_glass::error::{ErrorName, Failure};
 use eks_break_glass::guard;
 use eks_break_glass::request::Request;
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
@@ -20,7 +19,7 @@ use crate::settings::settings;
 fn judge(variables: &[(&str, &str)], event: &Value) -> Result<(), Failure> {
     let settings = settings(variables).unwrap();
     let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-    guard::request(&settings, &request, Some("111122223333"))
+    guard::request(&settings, &request)
 }
 
 fn event() -> Value {
@@ -256,13 +255,6 @@ async fn there_is_no_way_round_allowed_principals() {
         .await;
 }
 
-/// A world where the team's role was made anew after its entry was made.
-fn stale(entry: Entry) -> World {
-    world()
-        .with_principal(Principal::new(TEAM_ADMIN).recreated_at(World::START - SignedDuration::from_hours(1)))
-        .with_entry("prod", entry.made_at(World::START - SignedDuration::from_hours(48)))
-}
-
 #[tokio::test(start_paused = true)]
 async fn there_is_no_way_round_allowed_policies() {
     let setting = "ALLOWED_POLICIES";
@@ -292,22 +284,6 @@ async fn there_is_no_way_round_allowed_policies() {
     ] {
         assert_refused_unseen(&scene, &grant(&json!({"policyArn": policy})), setting).await;
     }
-    // An entry that is made anew gives what the old one had: to a role that is not the same any more.
-    for entry in [
-        Entry::new(TEAM_ADMIN).with_policy(CLUSTER_ADMIN, Scope::cluster()),
-        Entry::new(TEAM_ADMIN).with_policy(VIEW, Scope::cluster()).with_group("operators"),
-        Entry::new(TEAM_ADMIN).with_policy(VIEW, Scope::cluster()).with_username("root-of-all"),
-    ] {
-        assert_refused(&guarded(stale(entry.clone()), setting, VIEW), &view(json!({})), setting).await;
-        assert_refused(&guarded(stale(entry.clone()), setting, VIEW), &view(json!({"dryRun": true})), setting).await;
-        let healthy = guarded(world().with_entry("prod", entry), setting, VIEW);
-        assert_refused(&healthy, &view(json!({"recreateEntry": true})), setting).await;
-        // Where the entry stays, what it has is none of this grant's business.
-        healthy.send(&view(json!({}))).await.unwrap();
-    }
-    let entry = Entry::new(TEAM_ADMIN).with_policy(VIEW, Scope::cluster()).with_group("operators");
-    let both = guarded(stale(entry), setting, "AmazonEKSViewPolicy,AmazonEKSClusterAdminPolicy");
-    assert_allowed(&both, &view(json!({}))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,25 +352,6 @@ async fn there_is_no_way_round_a_maximum_of_time() {
     let by_default = guarded(world(), setting, "2h").with("DEFAULT_DURATION", "1h");
     assert_allowed(&by_default, &grant(&json!({"duration": null}))).await;
     assert_eq!(scene.after(Duration::from_hours(2)).await.len(), 1, "it ends");
-
-    // An entry that is made anew would give without end what it had without end, and let nobody in with.
-    let hour = grant(&json!({"duration": "1h"}));
-    for entry in [
-        Entry::new(TEAM_ADMIN).with_policy(CLUSTER_ADMIN, Scope::cluster()),
-        Entry::new(TEAM_ADMIN).with_policy(CLUSTER_ADMIN, Scope::namespaces(&["team-a"])),
-        Entry::new(TEAM_ADMIN).with_group("operators"),
-    ] {
-        assert_refused(&guarded(stale(entry.clone()), setting, "2h"), &hour, setting).await;
-        let healthy = guarded(world().with_entry("prod", entry), setting, "2h");
-        assert_refused(&healthy, &grant(&json!({"duration": "1h", "recreateEntry": true})), setting).await;
-    }
-    // One that had nothing, or this function's own grant that is to end, gives nothing without end.
-    assert_allowed(&guarded(stale(Entry::new(TEAM_ADMIN)), setting, "2h"), &hour).await;
-    let own = guarded(world(), setting, "2h");
-    assert_allowed(&own, &hour).await;
-    assert_allowed(&own, &grant(&json!({"duration": "1h", "recreateEntry": true}))).await;
-    assert_eq!(own.after(Duration::from_hours(1)).await.len(), 1, "it ends");
-    assert!(own.aws.world(|world| world.snapshot("prod")).is_empty());
 }
 
 #[tokio::test(start_paused = true)]

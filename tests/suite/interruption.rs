@@ -20,8 +20,6 @@ const BYSTANDER: &str = "arn:aws:iam::111122223333:role/bystander";
 const NODES: &str = "arn:aws:iam::111122223333:role/nodes";
 const WANTED: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
 const LATENCY: Duration = Duration::from_millis(20);
-/// What the entries of these worlds hold: one that is made anew holds it again.
-const POLICIES: &str = "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy";
 
 /// A world to begin with.
 #[derive(Debug, Clone)]
@@ -247,7 +245,7 @@ impl Case {
 
 async fn live_through(start: Start, event: Value, trouble: Trouble) {
     let case = Case {
-        scene: Scene::new(Simulation::new(start.world()).with_latency(LATENCY)).with("ALLOWED_POLICIES", POLICIES),
+        scene: Scene::new(Simulation::new(start.world()).with_latency(LATENCY)),
         before: start.world().snapshot("prod"),
         event,
     };
@@ -391,7 +389,7 @@ async fn lease(start: Start, event: Value, grant: Trouble, revoke: Trouble, by_h
     let world = Start { article: false, ..start.clone() }.world().with_policy(Policy::allow_all().without(tags));
     let before = world.snapshot("prod").remove(PRINCIPAL);
     let aws = Simulation::new(world.with_schedule_group(GROUP)).with_latency(LATENCY);
-    let lease = Lease { scene: Scene::new(aws).with_schedules().with("ALLOWED_POLICIES", POLICIES), event, before };
+    let lease = Lease { scene: Scene::new(aws).with_schedules(), event, before };
 
     let granted = lease.through(&lease.event, &grant).await;
     if lease.lost_what_was_permanent() {

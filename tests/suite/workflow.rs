@@ -274,7 +274,7 @@ async fn a_stale_entry_is_found_and_made_anew_as_it_was() {
         .with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
     let world =
         world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
-    let scene = scene(world).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
+    let scene = scene(world);
     let before = scene.aws.world(|world| world.snapshot("prod"));
     assert!(!is_admin(&scene, ADMIN), "it looks healthy and lets nobody in");
     let result = scene.send(&event()).await.unwrap();
