@@ -14,8 +14,8 @@ from conftest import ROOT, Aws
 
 
 @contextlib.contextmanager
-def running(**settings):
-    """MiniStack, once it answers."""
+def running(*program, **settings):
+    """MiniStack, once it answers; or a program that changes it before it starts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -33,7 +33,7 @@ def running(**settings):
             **settings,
         }
         process = subprocess.Popen(
-            [ROOT / ".tools/ministack/bin/ministack"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [ROOT / ".tools/ministack/bin/python", *(program or [ROOT / ".tools/ministack/bin/ministack"])], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         aws = Aws(f"http://127.0.0.1:{port}")
         try:
