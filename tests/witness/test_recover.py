@@ -56,7 +56,7 @@ def test_a_change_of_mode_is_looked_at_again_until_it_is_through(runbook):
 def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     execution = runbook.start(GRANT)
     asked = runbook.heard()
-    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within an hour"):
+    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within 60 minutes"):
         assert words in asked, asked
     assert runbook.entries() == []
     runbook.approve(asked)
