@@ -139,8 +139,7 @@ impl Scenario {
 }
 
 /// The accounts and regions of a fleet: cluster `fleet-NNN` is in the one at place NNN modulo 3.
-const FLEET: [(&str, &str); 3] =
-    [(ACCOUNT, REGION), ("222233334444", "eu-central-1"), ("333344445555", "us-east-1")];
+const FLEET: [(&str, &str); 3] = [(ACCOUNT, REGION), ("222233334444", "eu-central-1"), ("333344445555", "us-east-1")];
 /// The role that a function in another account takes on.
 const TARGET_ROLE: &str = "eks-break-glass-target";
 
@@ -149,9 +148,13 @@ fn fleet(mode_change: &ModeChange) -> World {
     let mut world = World::new();
     for (account, _) in FLEET {
         let target = format!("arn:aws:iam::{account}:role/{TARGET_ROLE}");
-        world = world
-            .with_principal(Principal::new(&format!("arn:aws:iam::{account}:role/oncall")))
-            .with_assumable_role(&target, ACCOUNT, None, Policy::allow_all().without_on("*", "arn:*:eks:*:*:cluster/fleet-040"));
+        world =
+            world.with_principal(Principal::new(&format!("arn:aws:iam::{account}:role/oncall"))).with_assumable_role(
+                &target,
+                ACCOUNT,
+                None,
+                Policy::allow_all().without_on("*", "arn:*:eks:*:*:cluster/fleet-040"),
+            );
     }
     for (number, (account, region)) in (0..100).zip(FLEET.into_iter().cycle()) {
         let name = format!("fleet-{number:03}");
@@ -166,9 +169,9 @@ fn fleet(mode_change: &ModeChange) -> World {
             // The role of nodes.
             80 => world.with_cluster(cluster).with_entry(&arn, oncall.of_kind("EC2_LINUX")),
             // In already.
-            30 | 50 => {
-                world.with_cluster(cluster).with_entry(&arn, oncall.with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster()))
-            }
+            30 | 50 => world
+                .with_cluster(cluster)
+                .with_entry(&arn, oncall.with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster())),
             _ => world.with_cluster(cluster),
         };
     }

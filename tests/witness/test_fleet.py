@@ -7,10 +7,11 @@ import json
 import pathlib
 
 import pytest
-from conftest import started
+from conftest import ROOT, started
 from emulator import running
 from runbook import Runbook, definition, names_agree_with_the_code
 
+DISTRIBUTED_MAP = pathlib.Path(__file__).with_name("distributed_map.py")
 # As the scenario `fleet` of the simulator has them.
 PLACES = [("111122223333", "eu-west-1"), ("222233334444", "eu-central-1"), ("333344445555", "us-east-1")]
 IN_CONFIG_MAP, IN_ALREADY = (10, 35, 85), (30, 50)
@@ -39,7 +40,7 @@ SOUND = [cluster(number) for number in range(9)]
 
 @pytest.fixture(scope="module")
 def ministack():
-    with running(pathlib.Path(__file__).with_name("distributed_map.py"), SFN_WAIT_SCALE="0", MINISTACK_REGION="eu-west-1") as aws:
+    with running(DISTRIBUTED_MAP, SFN_WAIT_SCALE="0", MINISTACK_REGION="eu-west-1") as aws:
         yield aws
 
 
@@ -147,18 +148,24 @@ def test_a_csv_object_in_s3(fleet):
 
 
 def test_cells_become_what_events_are_made_of(fleet):
-    row = "fleet-003,team-a dev-*,AmazonEKSAdminPolicy,true, ,arn:aws:iam::111122223333:role/oncall"
-    summary = fleet.run(fleet.upload("one.CSV", f"clusterName,namespaces,policyArn,dryRun,reason,principalArn\n{row}\n"))
-    assert summary[0] == "TooManyFailures", "ALLOWED_POLICIES does not list it"
-    prefix = next(file["Key"] for file in fleet.s3.list_objects_v2(Bucket="results")["Contents"] if "/list/" in file["Key"] and "SUCC" in file["Key"])
-    assert json.load(fleet.s3.get_object(Bucket="results", Key=prefix)["Body"]) == [
+    sample = (ROOT / "events/fleet/clusters.csv").read_text()
+    for name, text in {"sample.csv": sample, "one.CSV": "clusterName, waitSeconds,dryRun,recreateEntry\nprod, 90 ,true,perhaps\n"}.items():
+        assert fleet.run(fleet.upload(name, text))[0] == "TooManyFailures", "there are no such clusters"
+    written = fleet.s3.list_objects_v2(Bucket="results")["Contents"]
+    lists = [file["Key"] for file in written if "/list/" in file["Key"] and file["Key"].endswith("/SUCCEEDED_0.json")]
+    events = [event for key in lists for event in json.load(fleet.s3.get_object(Bucket="results", Key=key)["Body"])]
+    oncall = "arn:aws:iam::111122223333:role/oncall"
+    assert sorted(events, key=lambda event: event["clusterName"]) == [
+        {"clusterName": "arn:aws:eks:eu-west-1:111122223333:cluster/prod", "principalArn": oncall},
+        {"clusterName": "prod", "waitSeconds": 90, "dryRun": True, "recreateEntry": "perhaps"},
         {
-            "clusterName": "fleet-003",
-            "accessScope": {"type": "namespace", "namespaces": ["team-a", "dev-*"]},
+            "clusterName": "staging",
+            "principalArn": oncall,
             "policyArn": "AmazonEKSAdminPolicy",
-            "dryRun": True,
-            "principalArn": "arn:aws:iam::111122223333:role/oncall",
-        }
+            "accessScope": {"type": "namespace", "namespaces": ["team-a", "dev-*"]},
+            "duration": "1h",
+            "region": "eu-central-1",
+        },
     ]
 
 
@@ -187,8 +194,8 @@ def test_one_approval_for_all_with_the_plan_before_it(fleet):
     execution = fleet.start({"clusters": FLEET, "defaults": DEFAULTS | {"duration": None}})
     asked = fleet.heard()
     for words in (
-        "Access to 93 EKS clusters is asked for",
-        *(cluster(number)["clusterName"] for number in range(100) if number not in BROKEN and number not in IN_ALREADY),
+        "Access to 98 EKS clusters is asked for",
+        *("- " + cluster(number)["clusterName"] for number in range(100) if number not in IN_ALREADY),
         "- arn:aws:iam::333344445555:role/oncall",
         "- AmazonEKSClusterAdminPolicy",
         "PLANNED 95",
@@ -202,6 +209,15 @@ def test_one_approval_for_all_with_the_plan_before_it(fleet):
     fleet.approve(asked)
     assert_all_but_the_broken_are_in(fleet, fleet.end(execution))
     assert "Approved by: john" in fleet.heard()
+
+
+@with_(approval="true")
+def test_what_cannot_be_planned_yet_is_approved_too(fleet):
+    execution = fleet.start({"clusters": [cluster(30), cluster(20)], "defaults": DEFAULTS})
+    asked = fleet.heard()
+    assert "Access to 1 EKS clusters" in asked and cluster(20)["clusterName"] in asked
+    fleet.refuse(asked, "not there")
+    assert fleet.end(execution)[0] == "ApprovalRefused"
 
 
 @with_(approval="true")
