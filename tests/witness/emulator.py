@@ -32,8 +32,12 @@ def running(*program, **settings):
             "S3_DATA_DIR": folder,
             **settings,
         }
+        tools = ROOT / ".tools/ministack/bin"
         process = subprocess.Popen(
-            [ROOT / ".tools/ministack/bin/python", *(program or [ROOT / ".tools/ministack/bin/ministack"])], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [tools / "python", *(program or [tools / "ministack"])],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         aws = Aws(f"http://127.0.0.1:{port}")
         try:

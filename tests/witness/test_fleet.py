@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import pathlib
+import re
 
 import pytest
 from conftest import ROOT, started
@@ -212,6 +213,17 @@ def test_one_approval_for_all_with_the_plan_before_it(fleet):
 
 
 @with_(approval="true")
+def test_a_large_fleet_is_counted_in_batches_and_shown_by_examples(fleet):
+    execution = fleet.start({"clusters": [cluster(number % 9) for number in range(400)], "defaults": DEFAULTS | {"reason": "because " * 120}})
+    asked = fleet.heard()
+    assert "Access to 400 EKS clusters" in asked and "PLANNED 400" in asked
+    more = int(re.search(r"- and (\d+) more, in s3://results/\S+/list/\S+/SUCCEEDED_0.json\n", asked)[1])
+    assert 380 < more < 400
+    fleet.refuse(asked, "not tonight")
+    assert fleet.end(execution)[0] == "ApprovalRefused"
+
+
+@with_(approval="true")
 def test_what_cannot_be_planned_yet_is_approved_too(fleet):
     execution = fleet.start({"clusters": [cluster(30), cluster(20)], "defaults": DEFAULTS})
     asked = fleet.heard()
@@ -293,6 +305,14 @@ def test_a_list_that_cannot_be_read_is_refused(fleet, text):
     assert fleet.run(fleet.upload("fleet.csv", "clusterName,principalArn\n"))[0] == "InvalidRequest"
     assert fleet.run({"clustersFrom": {"bucket": "lists", "key": "absent.json"}})[0] == "InvalidRequest"
     assert fleet.changed() == []
+
+
+def test_a_fleet_whose_results_cannot_be_found_says_where_to_look(fleet):
+    written = fleet.states.describe_state_machine(stateMachineArn=fleet.machine)["definition"]
+    fleet.states.update_state_machine(stateMachineArn=fleet.machine, definition=written.replace(":listObjectsV2", ":listNothing"))
+    error, cause = fleet.run({"clusters": SOUND, "defaults": DEFAULTS})
+    assert error == "FleetInterrupted" and "map run" in cause and "s3://results/" in cause
+    assert fleet.is_in(0)
 
 
 def test_the_names_of_errors_are_those_of_the_code():
