@@ -289,6 +289,7 @@ def test_a_dry_run_changes_nothing_whatever_the_events_say(fleet):
         {"clusters": SOUND, "dryrun": True},
         {"clusters": SOUND, "dryRun": "true"},
         {"clusters": SOUND, "toleratedFailurePercentage": "10"},
+        {"clusters": SOUND, "toleratedFailurePercentage": 101},
         {"clusters": SOUND, "defaults": []},
     ],
 )
