@@ -30,7 +30,7 @@ class Runbook:
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
         text = json.dumps(definition(name))
         # MiniStack takes a number here, and no expression.
-        text = text.replace('"{% $number(\'${ApprovalTimeoutMinutes}\') * 60 %}"', str(approval_seconds))
+        text = re.sub(r'"TimeoutSeconds": ("[^"]+"|\d+)', f'"TimeoutSeconds": {approval_seconds}', text)
         for variable, value in {"FunctionArn": function, "TopicArn": topic, "ApprovalTimeoutMinutes": "60", **substitutions}.items():
             text = text.replace("${" + variable + "}", value)
         assert "${" not in text
@@ -38,8 +38,8 @@ class Runbook:
             name=name, definition=text, roleArn="arn:aws:iam::000000000000:role/states"
         )["stateMachineArn"]
 
-    def start(self, event):
-        return self.states.start_execution(stateMachineArn=self.machine, input=json.dumps(event))["executionArn"]
+    def start(self, event, machine=None):
+        return self.states.start_execution(stateMachineArn=machine or self.machine, input=json.dumps(event))["executionArn"]
 
     def end(self, execution):
         """How it ended: the result, or error and cause."""
@@ -53,6 +53,16 @@ class Runbook:
 
     def run(self, event):
         return self.end(self.start(event))
+
+    def executions(self):
+        """All of them, the first one first."""
+        listed = self.states.list_executions(stateMachineArn=self.machine)["executions"]
+        return [execution["executionArn"] for execution in sorted(listed, key=lambda execution: execution["startDate"])]
+
+    def entered(self, execution):
+        """The states that it went through."""
+        history = self.states.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+        return [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
 
     def heard(self):
         """The next announcement."""

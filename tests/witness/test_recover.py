@@ -44,12 +44,8 @@ def test_a_straight_grant_ends_in_the_functions_result_and_is_announced(runbook)
 def test_a_change_of_mode_is_looked_at_again_until_it_is_through(runbook):
     result = runbook.run(GRANT | {"waitSeconds": 0})
     assert result["status"] == "GRANTED", result
-    history = runbook.states.get_execution_history(
-        executionArn=runbook.states.list_executions(stateMachineArn=runbook.machine)["executions"][0]["executionArn"],
-        maxResults=1000,
-    )["events"]
-    waits = [event for event in history if event.get("stateEnteredEventDetails", {}).get("name") == "WaitForTheCluster"]
-    assert waits, "it was still in progress at first"
+    [execution] = runbook.executions()
+    assert "WaitForTheCluster" in runbook.entered(execution), "it was still in progress at first"
 
 
 @with_(approval="true")
