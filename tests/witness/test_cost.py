@@ -71,3 +71,10 @@ def test_the_default_of_concurrency_is_the_one_that_is_derived():
     [derived] = re.findall(r"= \*\*(\d+) at once\*\*", (ROOT / "docs/cost.md").read_text())
     [default] = re.findall(r"FleetConcurrency:\n    Type: Number\n    Default: (\d+)", (ROOT / "template.yaml").read_text())
     assert derived == default
+
+
+def test_the_sums_are_right():
+    text = (ROOT / "docs/cost.md").read_text()
+    for words, suffix in {"10,000 clusters": "", "10,000 clusters, approved": " after approval"}.items():
+        beside = PAPER["fleet, beside its clusters" + suffix.replace(" after", ", after")][0]
+        assert f"| {words} | {10_000 * PAPER[f'fleet, each cluster granted{suffix}'][0] + beside:,} |" in text
