@@ -140,6 +140,15 @@ impl Policy {
         self
     }
 
+    /// The same without an action, or all (`*`), on what that pattern of ARNs matches.
+    #[must_use]
+    pub fn without_on(mut self, action: &str, resource: &str) -> Self {
+        let mut statements = self.statement.as_slice().to_vec();
+        statements.push(Statement { effect: Effect::Deny, ..Statement::allow(&[action]).on(resource) });
+        self.statement = OneOrMany::Many(statements);
+        self
+    }
+
     /// Whether a call is allowed.
     #[must_use]
     pub fn decide(&self, question: &Question) -> Decision {

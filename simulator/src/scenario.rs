@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::operation::Scope;
 use crate::policy::Policy;
 use crate::world::{ACCOUNT, Caller, Cluster, Entry, Mode, ModeChange, Principal, REGION, World};
 
@@ -65,8 +68,17 @@ impl Scenario {
         ..Self::SSO_ROLE_REPLACED
     };
 
+    const FLEET: Self = Self {
+        name: "fleet",
+        summary: "A hundred clusters in three accounts, four of them broken, each in another way.",
+        cluster: "fleet-003",
+        principal: "arn:aws:iam::111122223333:role/oncall",
+        ..Self::SSO_ROLE_REPLACED
+    };
+
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::SSO_ROLE_REPLACED, Self::API_MODE, Self::STALE_ENTRY, Self::ARTICLE_PERMISSIONS];
+    pub const ALL: [Self; 5] =
+        [Self::SSO_ROLE_REPLACED, Self::API_MODE, Self::STALE_ENTRY, Self::ARTICLE_PERMISSIONS, Self::FLEET];
 
     /// The one of that name.
     #[must_use]
@@ -94,10 +106,13 @@ impl Scenario {
     /// The same, with a change of authentication mode that takes so long.
     #[must_use]
     pub fn world_with(self, mode_change: Option<Duration>) -> World {
+        let mode_change = ModeChange { takes: mode_change.unwrap_or(MODE_CHANGE), ..ModeChange::default() };
+        if self == Self::FLEET {
+            return fleet(&mode_change);
+        }
         let mode =
             if matches!(self, Self::API_MODE | Self::STALE_ENTRY) { Mode::ApiAndConfigMap } else { Mode::ConfigMap };
-        let mut cluster = Cluster::new(CLUSTER, mode)
-            .with_mode_change(ModeChange { takes: mode_change.unwrap_or(MODE_CHANGE), ..ModeChange::default() });
+        let mut cluster = Cluster::new(CLUSTER, mode).with_mode_change(mode_change);
         cluster.aws_auth.push(OLD_SSO_ROLE.to_owned());
         let world = World::new()
             .with_caller(PRINCIPALS_KEY, self.session())
@@ -112,7 +127,7 @@ impl Scenario {
             Self::STALE_ENTRY => {
                 let entry = Entry::new(ADMIN_ROLE)
                     .with_group("deployers")
-                    .with_policy("AmazonEKSClusterAdminPolicy", crate::operation::Scope::cluster());
+                    .with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
                 world
                     .with_principal(Principal::new(ADMIN_ROLE).recreated_at(World::START))
                     .with_entry(CLUSTER, entry.made_for_id("AROAEXAMPLEEARLIERROLE"))
@@ -121,4 +136,44 @@ impl Scenario {
             _ => world,
         }
     }
+}
+
+/// The accounts and regions of a fleet: cluster `fleet-NNN` is in the one at place NNN modulo 3.
+const FLEET: [(&str, &str); 3] = [(ACCOUNT, REGION), ("222233334444", "eu-central-1"), ("333344445555", "us-east-1")];
+/// The role that a function in another account takes on.
+const TARGET_ROLE: &str = "eks-break-glass-target";
+
+/// A hundred clusters for a role `oncall` in each of three accounts. Most have access entries and none for the role.
+fn fleet(mode_change: &ModeChange) -> World {
+    let mut world = World::new();
+    for (account, _) in FLEET {
+        let target = format!("arn:aws:iam::{account}:role/{TARGET_ROLE}");
+        world =
+            world.with_principal(Principal::new(&format!("arn:aws:iam::{account}:role/oncall"))).with_assumable_role(
+                &target,
+                ACCOUNT,
+                None,
+                Policy::allow_all().without_on("*", "arn:*:eks:*:*:cluster/fleet-040"),
+            );
+    }
+    for (number, (account, region)) in (0..100).zip(FLEET.into_iter().cycle()) {
+        let name = format!("fleet-{number:03}");
+        let mode = if number % 25 == 10 { Mode::ConfigMap } else { Mode::ApiAndConfigMap };
+        let cluster = Cluster::new(&name, mode).at(account, region).with_mode_change(mode_change.clone());
+        let arn = cluster.arn();
+        let oncall = Entry::new(&format!("arn:aws:iam::{account}:role/oncall"));
+        world = match number {
+            // Not there any more.
+            20 => world,
+            60 => world.with_cluster(cluster.describing("connectorConfig", json!({ "provider": "OTHER" }))),
+            // The role of nodes.
+            80 => world.with_cluster(cluster).with_entry(&arn, oncall.of_kind("EC2_LINUX")),
+            // In already.
+            30 | 50 => world
+                .with_cluster(cluster)
+                .with_entry(&arn, oncall.with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster())),
+            _ => world.with_cluster(cluster),
+        };
+    }
+    world
 }

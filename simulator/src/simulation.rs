@@ -32,6 +32,8 @@ pub struct Call {
     pub service: &'static str,
     /// Its name in the API reference.
     pub operation: &'static str,
+    /// The region that it was signed for.
+    pub region: String,
     /// Who called.
     pub caller: String,
     /// The cluster that it was about.
@@ -194,6 +196,7 @@ impl Simulation {
             at: state.world.now(),
             service,
             operation: operation.name(),
+            region,
             caller: caller.arn,
             cluster: operation.cluster().map(str::to_owned),
             principal: operation.principal().map(str::to_owned),

@@ -12,6 +12,8 @@ use crate::arn::Region;
 
 /// Credentials that end sooner are renewed: an invocation may last for a quarter of an hour.
 const LEFT_AT_LEAST: Duration = Duration::from_mins(16);
+/// So many accounts are kept; a fleet may go through thousands of them in one environment.
+const MOST_ACCOUNTS: usize = 64;
 
 /// A role in another account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +40,21 @@ impl Aws {
         let session = if let Some(session) = known.filter(|session| lasts(session, now)) {
             session
         } else {
-            let session = self.assume_role(&target.role_arn, target.external_id.as_deref(), None).await?;
-            shared.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(target.id.clone(), session.clone());
-            // Clients made with the credentials of before go with them.
+            // The cluster's region may be one that the function's own account has not opted in to ("Managing STS in an AWS Region" in
+            // the IAM User Guide). Credentials of one region hold in all.
+            let at_home =
+                Self { clients: shared.kept(None, &shared.home, || shared.config(&shared.home)), ..self.clone() };
+            let session = at_home.assume_role(&target.role_arn, target.external_id.as_deref(), None).await?;
+            let mut accounts = shared.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            if accounts.len() >= MOST_ACCOUNTS {
+                accounts.clear();
+            }
+            // Clients go with the credentials that they were made with.
             let mut regional = shared.regional.lock().unwrap_or_else(PoisonError::into_inner);
-            regional.retain(|(account, _), _| account.as_deref() != Some(target.id.as_str()));
+            regional.retain(|(account, _), _| {
+                account.as_ref().is_none_or(|account| *account != target.id && accounts.contains_key(account))
+            });
+            accounts.insert(target.id.clone(), session.clone());
             session
         };
         let config = || {

@@ -82,6 +82,53 @@ async fn the_session_is_kept_and_renewed_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_role_is_taken_on_in_the_functions_own_region_and_used_in_the_clusters() {
+    let scene = scene(world(None));
+    scene.send(&event()).await.unwrap();
+    for call in scene.aws.calls() {
+        let expected = if ["AssumeRole", "GetSchedule"].contains(&call.operation) { "eu-west-1" } else { "us-east-1" };
+        assert!(call.service == "iam" || call.region == expected, "{call:?}");
+    }
+}
+
+/// A fleet may go through thousands of accounts in one environment, which has little memory.
+#[tokio::test(start_paused = true)]
+async fn no_more_than_so_many_accounts_are_kept() {
+    const KEPT: u64 = 64;
+    let account = |number: u64| (200_000_000_000 + number).to_string();
+    let mut world = World::new();
+    for number in 0..=KEPT {
+        let account = account(number);
+        world = world
+            .with_cluster(Cluster::new("payments", Mode::Api).at(&account, "us-east-1"))
+            .with_principal(Principal::new(&format!("arn:aws:iam::{account}:role/oncall")))
+            .with_assumable_role(
+                &format!("arn:aws:iam::{account}:role/eks-break-glass-target"),
+                HOME,
+                None,
+                Policy::allow_all(),
+            );
+    }
+    let scene = Scene::new(Simulation::new(world)).with("TARGET_ROLE_NAME", "eks-break-glass-target");
+    let visit = async |number| {
+        let account = account(number);
+        let event = json!({
+            "clusterName": format!("arn:aws:eks:us-east-1:{account}:cluster/payments"),
+            "principalArn": format!("arn:aws:iam::{account}:role/oncall"),
+        });
+        scene.send(&event).await.unwrap();
+        assumed(&scene) as u64
+    };
+    for number in 0..KEPT {
+        assert_eq!(visit(number).await, number + 1);
+    }
+    assert_eq!(visit(0).await, KEPT, "it is kept");
+    assert_eq!(visit(KEPT).await, KEPT + 1);
+    assert_eq!(visit(KEPT).await, KEPT + 1, "the last one is kept");
+    assert_eq!(visit(0).await, KEPT + 2, "the earlier ones made room for it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_external_id_has_to_be_right() {
     let guarded = scene(world(Some("right")));
     let denied = guarded.send(&event()).await.unwrap_err();

@@ -22,17 +22,23 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn events() -> Vec<(PathBuf, Value)> {
-    let mut events: Vec<_> = fs::read_dir(root().join("events"))
+/// The JSON files of a folder, in order.
+fn json_files(folder: &str) -> Vec<(PathBuf, Value)> {
+    let mut files: Vec<_> = fs::read_dir(root().join(folder))
         .unwrap()
-        .map(|file| {
-            let path = file.unwrap().path();
-            let event = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-            (path, event)
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| {
+            let content = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            (path, content)
         })
         .collect();
-    events.sort_by(|one, other| one.0.cmp(&other.0));
-    events
+    files.sort_by(|one, other| one.0.cmp(&other.0));
+    files
+}
+
+fn events() -> Vec<(PathBuf, Value)> {
+    json_files("events")
 }
 
 /// The code blocks of a document that are marked as `language`.
@@ -93,6 +99,28 @@ async fn every_event_does_what_it_is_documented_for() {
             _ => "GRANTED",
         };
         assert_eq!(status, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_input_of_a_fleet_is_in_its_document_and_is_made_of_events() {
+    let document = read("docs/runbooks.md");
+    let shown: Vec<Value> =
+        blocks(&document, "json").iter().map(|block| serde_json::from_str(block).unwrap()).collect();
+    let inputs: Vec<Value> = json_files("events/fleet").into_iter().map(|(_, input)| input).collect();
+    assert_eq!(inputs.len(), shown.len());
+    for input in inputs {
+        assert!(shown.contains(&input), "{input} is not shown");
+        let defaults = input["defaults"].as_object().cloned().unwrap_or_default();
+        for cluster in input["clusters"].as_array().into_iter().flatten() {
+            let mut event = defaults.clone();
+            event.extend(cluster.as_object().unwrap().clone());
+            Request::parse(&Value::Object(event).to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
+        }
+    }
+    let table = read("events/fleet/clusters.csv");
+    for column in table.lines().next().unwrap().split(',').filter(|column| *column != "namespaces") {
+        assert!(read("src/request.rs").contains(&format!("(\"{column}\", ")), "`{column}` is no field of an event");
     }
 }
 
@@ -171,12 +199,11 @@ fn every_command_of_the_documents_is_there() {
                 }
                 _ => {}
             }
-            for file in line
-                .split(['/', ' '])
-                .zip(line.split(['/', ' ']).skip(1))
-                .filter(|(folder, _)| folder.ends_with("events"))
-            {
-                assert!(root().join("events").join(file.1).exists(), "{path}: {line}");
+            for word in line.split([' ', '"', '\'']) {
+                let file = word.strip_prefix("file://").unwrap_or(word);
+                if file.starts_with("events/") {
+                    assert!(root().join(file).is_file(), "{path}: {line}");
+                }
             }
         }
     }

@@ -67,11 +67,15 @@ def test_the_outputs_are_commands_with_events_of_known_fields():
     commands = {name: output["Value"]["Fn::Sub"] for name, output in TEMPLATE["Outputs"].items() if name.endswith("Command")}
     assert set(commands) == {
         "PlanCommand", "GrantCommand", "GrantForAnHourCommand", "RevokeCommand", "InspectCommand", "SamGrantCommand",
-        "StartRecoveryCommand",
+        "StartRecoveryCommand", "StartFleetCommand",
     }
-    for command in commands.values():
+    for name, command in commands.items():
         event = json.loads(re.search(r"'(\{.*\})'", command)[1])
-        assert event["clusterName"] == "CLUSTER"
+        if name == "StartFleetCommand":
+            [cluster] = event["clusters"]
+            assert set(event) == {"clusters", "defaults"}
+            event = event["defaults"] | cluster
+        assert event["clusterName"].startswith("CLUSTER")
         assert all(f'("{field}", ' in request for field in event)
 
 
@@ -157,14 +161,78 @@ def test_the_role_in_another_account_trusts_one_role_with_the_external_id():
     assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}}}
 
 
-def test_the_runbook_is_given_all_that_it_is_written_with_and_may_do_nothing_else():
-    definition = (ROOT / "statemachines/recover.asl.yaml").read_text()
-    machine = TEMPLATE["Resources"]["RecoverStateMachine"]["Properties"]
+@pytest.mark.parametrize("name", ["Recover", "Fleet"])
+def test_a_runbook_is_given_all_that_it_is_written_with(name):
+    definition = (ROOT / f"statemachines/{name.lower()}.asl.yaml").read_text()
+    machine = TEMPLATE["Resources"][f"{name}StateMachine"]["Properties"]
+    assert machine["DefinitionUri"] == f"statemachines/{name.lower()}.asl.yaml"
     assert set(machine["DefinitionSubstitutions"]) == set(re.findall(r"\$\{(\w+)\}", definition))
     assert machine["Type"] == "STANDARD"
+
+
+def test_the_runbook_may_invoke_and_announce_and_nothing_else():
     [policy] = TEMPLATE["Resources"]["RunbookRole"]["Properties"]["Policies"]
     may = {statement["Action"]: statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]}
     assert may == {
         "lambda:InvokeFunction": {"Fn::GetAtt": "EksBreakGlassFunction.Arn"},
         "sns:Publish": {"Ref": "Announcements"},
     }
+
+
+def test_the_runbook_for_a_fleet_may_run_itself_and_reach_its_own_bucket_beside():
+    values = parameters() | {"EksBreakGlassFunction.Arn": "FUNCTION", "Announcements": "TOPIC", "FleetResults.Arn": "RESULTS"}
+    role = resolve(TEMPLATE["Resources"]["FleetRole"]["Properties"], values)
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert (trust["Principal"], trust["Condition"]) == (
+        {"Service": "states.amazonaws.com"},
+        {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+    )
+    [policy] = role["Policies"]
+    may = {
+        (action, resource)
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    name = resolve(TEMPLATE["Resources"]["FleetStateMachine"]["Properties"]["Name"], values)
+    states = f"arn:aws:states:{REGION}:{ACCOUNT}:"
+    children = [f"{states}execution:{name}:*", f"{states}execution:{name}/*:*"]
+    assert may == {
+        ("lambda:InvokeFunction", "FUNCTION"),
+        ("sns:Publish", "TOPIC"),
+        ("states:StartExecution", f"{states}stateMachine:{name}"),
+        *((f"states:{action}Execution", execution) for action in ("Describe", "Stop") for execution in children),
+        *((f"s3:{action}", "RESULTS/*") for action in ("PutObject", "GetObject", "ListMultipartUploadParts", "AbortMultipartUpload")),
+        ("s3:ListBucket", "RESULTS"),
+    }
+
+
+def test_lists_are_read_from_where_the_parameters_say_and_nowhere_else():
+    lists = TEMPLATE["Resources"]["ReadFleetLists"]
+    assert lists["Condition"] == "ListsAreRead" and lists["Properties"]["RoleName"] == {"Ref": "FleetRole"}
+    assert resolve(TEMPLATE["Conditions"]["ListsAreRead"], parameters()) is False
+    values = parameters(FleetListsBucket="lists", FleetListsPrefix="fleets/")
+    assert resolve(TEMPLATE["Conditions"]["ListsAreRead"], values) is True
+    [statement] = resolve(lists["Properties"]["PolicyDocument"], values)["Statement"]
+    assert (statement["Action"], statement["Resource"]) == ("s3:GetObject", "arn:aws:s3:::lists/fleets/*")
+
+
+def test_results_are_kept_encrypted_private_and_for_a_time():
+    bucket = TEMPLATE["Resources"]["FleetResults"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    properties = resolve(bucket["Properties"], parameters())
+    [rule] = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    [expiry] = properties["LifecycleConfiguration"]["Rules"]
+    assert (expiry["Status"], expiry["ExpirationInDays"]) == ("Enabled", 365)
+
+
+def test_results_are_reached_over_tls_alone_and_written_by_the_fleet_alone():
+    values = parameters() | {"FleetResults.Arn": "RESULTS", "FleetRole.Arn": "ROLE"}
+    tls, writes = resolve(TEMPLATE["Resources"]["FleetResultsPolicy"]["Properties"]["PolicyDocument"], values)["Statement"]
+    assert (tls["Effect"], tls["Principal"], tls["Action"], tls["Resource"]) == ("Deny", "*", "s3:*", ["RESULTS", "RESULTS/*"])
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert (writes["Effect"], writes["Principal"], writes["Action"], writes["Resource"]) == ("Deny", "*", "s3:PutObject", "RESULTS/*")
+    assert writes["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "ROLE"}}

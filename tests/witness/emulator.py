@@ -14,8 +14,8 @@ from conftest import ROOT, Aws
 
 
 @contextlib.contextmanager
-def running(**settings):
-    """MiniStack, once it answers."""
+def running(*program, **settings):
+    """MiniStack, once it answers; or a program that changes it before it starts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -32,8 +32,12 @@ def running(**settings):
             "S3_DATA_DIR": folder,
             **settings,
         }
+        tools = ROOT / ".tools/ministack/bin"
         process = subprocess.Popen(
-            [ROOT / ".tools/ministack/bin/ministack"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [tools / "python", *(program or [tools / "ministack"])],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         aws = Aws(f"http://127.0.0.1:{port}")
         try:

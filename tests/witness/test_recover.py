@@ -1,16 +1,12 @@
 """The runbook `recover`, run: on MiniStack's Step Functions, with the function's real binary as the task and the simulated EKS behind it."""
 
 import json
-import re
-import time
-import urllib.request
 
 import pytest
-import yaml
-from conftest import ADMIN, ROOT, started
-from emulator import deploy, running
+from conftest import ADMIN, started
+from emulator import running
+from runbook import Runbook, definition, names_agree_with_the_code
 
-DEFINITION = yaml.safe_load((ROOT / "statemachines/recover.asl.yaml").read_text())
 GRANT = {"clusterName": "prod", "principalArn": ADMIN, "requestedBy": "jane.doe@example.com", "reason": "INC-2041"}
 
 
@@ -21,69 +17,13 @@ def ministack():
         yield aws
 
 
-class Runbook:
-    """The runbook in an account of its own, with a queue that hears what it announces."""
-
-    def __init__(self, ministack, simulator, settings, approval, approval_seconds, told_by_the_bus):
-        self.aws, self.simulator = ministack, simulator
-        urllib.request.urlopen(urllib.request.Request(f"{ministack.url}/_ministack/reset", method="POST"))
-        there = {f"AWS_ENDPOINT_URL_{service}": simulator.url for service in ("EKS", "IAM", "STS", "SCHEDULER")}
-        function = deploy(ministack, {"AWS_ENDPOINT_URL": ministack.url} | there | settings)
-        self.sqs, self.states = ministack.client("sqs"), ministack.client("stepfunctions")
-        self.queue = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
-        sns = ministack.client("sns")
-        topic = sns.create_topic(Name="break-glass")["TopicArn"]
-        queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
-        text = json.dumps(DEFINITION).replace('"TimeoutSeconds": 3600', f'"TimeoutSeconds": {approval_seconds}')
-        given = {"FunctionArn": function, "TopicArn": topic, "RequireApproval": approval, "ToldByTheBus": told_by_the_bus}
-        for name, value in given.items():
-            text = text.replace("${" + name + "}", value)
-        assert "${" not in text
-        self.machine = self.states.create_state_machine(
-            name="recover", definition=text, roleArn="arn:aws:iam::000000000000:role/states"
-        )["stateMachineArn"]
-
-    def start(self, event):
-        return self.states.start_execution(stateMachineArn=self.machine, input=json.dumps(event))["executionArn"]
-
-    def end(self, execution):
-        """How it ended: the result, or error and cause."""
-        for _ in range(600):
-            shown = self.states.describe_execution(executionArn=execution)
-            if shown["status"] != "RUNNING":
-                break
-            time.sleep(0.05)
-        assert shown["status"] in ("SUCCEEDED", "FAILED"), shown["status"]
-        return json.loads(shown["output"]) if shown["status"] == "SUCCEEDED" else (shown["error"], shown["cause"])
-
-    def run(self, event):
-        return self.end(self.start(event))
-
-    def heard(self):
-        """The next announcement."""
-        for _ in range(200):
-            for message in self.sqs.receive_message(QueueUrl=self.queue).get("Messages", []):
-                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-                return message["Body"]
-            time.sleep(0.05)
-        raise AssertionError("nothing was announced")
-
-    def entries(self):
-        return self.simulator.client("eks").list_access_entries(clusterName="prod")["accessEntries"]
-
-    def fault(self, operation, kind, times):
-        fault = json.dumps({"operation": operation, "kind": kind, "times": times}).encode()
-        request = urllib.request.Request(f"{self.simulator.url}/_simulator/faults", data=fault, method="POST")
-        urllib.request.urlopen(request)
-
-
 @pytest.fixture
 def runbook(ministack, request):
     given = {"scenario": "api-mode", "mode_change": 0, "settings": {}, "approval": "false", "approval_seconds": 3600, "told_by_the_bus": "false"}
     given |= getattr(request, "param", {})
-    for simulator in started(given.pop("scenario"), given.pop("mode_change")):
-        yield Runbook(ministack, simulator, **given)
+    for simulator in started(given["scenario"], given["mode_change"]):
+        approval = {"RequireApproval": given["approval"], "ToldByTheBus": given["told_by_the_bus"]}
+        yield Runbook("recover", ministack, simulator, given["settings"], approval, given["approval_seconds"])
 
 
 def with_(**given):
@@ -104,12 +44,8 @@ def test_a_straight_grant_ends_in_the_functions_result_and_is_announced(runbook)
 def test_a_change_of_mode_is_looked_at_again_until_it_is_through(runbook):
     result = runbook.run(GRANT | {"waitSeconds": 0})
     assert result["status"] == "GRANTED", result
-    history = runbook.states.get_execution_history(
-        executionArn=runbook.states.list_executions(stateMachineArn=runbook.machine)["executions"][0]["executionArn"],
-        maxResults=1000,
-    )["events"]
-    waits = [event for event in history if event.get("stateEnteredEventDetails", {}).get("name") == "WaitForTheCluster"]
-    assert waits, "it was still in progress at first"
+    [execution] = runbook.executions()
+    assert "WaitForTheCluster" in runbook.entered(execution), "it was still in progress at first"
 
 
 @with_(told_by_the_bus="true")
@@ -129,23 +65,19 @@ def test_what_the_bus_could_not_be_told_the_runbook_tells(runbook):
 @with_(told_by_the_bus="true", approval="true")
 def test_who_has_approved_is_told_by_the_runbook_in_any_case(runbook):
     execution = runbook.start(GRANT)
-    runbook.states.send_task_success(taskToken=token(runbook.heard()), output=json.dumps({"approved": True, "by": "john"}))
+    runbook.approve(runbook.heard())
     assert runbook.end(execution)["status"] == "GRANTED"
     assert "Approved by: john" in runbook.heard()
-
-
-def token(message):
-    return re.search(r"send-task-success .* --task-token (\S+)", message)[1]
 
 
 @with_(approval="true")
 def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     execution = runbook.start(GRANT)
     asked = runbook.heard()
-    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within an hour"):
+    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within 60 minutes"):
         assert words in asked, asked
     assert runbook.entries() == []
-    runbook.states.send_task_success(taskToken=token(asked), output=json.dumps({"approved": True, "by": "john"}))
+    runbook.approve(asked)
     assert runbook.end(execution)["status"] == "GRANTED"
     assert "Approved by: john" in runbook.heard()
 
@@ -153,7 +85,7 @@ def test_with_approval_nothing_is_done_before_it_is_given(runbook):
 @with_(approval="true")
 def test_what_is_refused_is_not_done(runbook):
     execution = runbook.start(GRANT)
-    runbook.states.send_task_failure(taskToken=token(runbook.heard()), error="ApprovalRefused", cause="not tonight")
+    runbook.refuse(runbook.heard(), "not tonight")
     error, cause = runbook.end(execution)
     assert error == "ApprovalRefused" and "not tonight" in cause and "nothing was changed" in cause
     assert runbook.entries() == []
@@ -163,7 +95,7 @@ def test_what_is_refused_is_not_done(runbook):
 @with_(approval="true")
 def test_an_answer_that_does_not_say_yes_is_no(runbook):
     execution = runbook.start(GRANT)
-    runbook.states.send_task_success(taskToken=token(runbook.heard()), output=json.dumps({"approved": "perhaps"}))
+    runbook.approve(runbook.heard(), approved="perhaps")
     assert runbook.end(execution)[0] == "ApprovalRefused"
     assert runbook.entries() == []
 
@@ -232,12 +164,5 @@ def test_what_aws_refuses_fails_with_what_was_changed(runbook, operation, kind, 
 
 
 def test_the_names_of_errors_are_those_of_the_code():
-    code = (ROOT / "src/error.rs").read_text()
-    names = set(re.findall(r"Self::(\w+),", re.search(r"ALL: .*?\[(.*?)\];", code, re.S)[1]))
-    retryable = set(re.findall(r"Self::(\w+)", re.search(r"fn is_retryable.*?\n    }", code, re.S)[0]))
-    for state in (DEFINITION["States"]["Plan"], DEFINITION["States"]["Act"]):
-        ours, platform = (set(retry["ErrorEquals"]) for retry in state["Retry"])
-        assert ours == retryable
-        assert all(name.startswith("Lambda.") for name in platform)
-        caught = [set(catch["ErrorEquals"]) for catch in state["Catch"]]
-        assert caught == [names - retryable, retryable, {"States.ALL"}]
+    states = definition("recover")["States"]
+    names_agree_with_the_code(states["Plan"], states["Act"])
