@@ -86,8 +86,7 @@ fn fits(detail: &Map<String, Value>) -> bool {
     json!(detail).to_string().len() <= LARGEST_DETAIL
 }
 
-/// What it came to, less how it came to it, which the log has. What is left in the end cannot be too large: it has no list but
-/// the warnings, of which each code is there once, and no field that a test does not count.
+/// What it came to, less how it came to it, which the log has. What is left in the end cannot be too large: a test counts its texts.
 fn shortened(mut detail: Map<String, Value>) -> Map<String, Value> {
     detail.insert("shortened".to_owned(), json!(true));
     let mut empty = |names: [&str; 2], emptied: Value| {
