@@ -61,6 +61,8 @@ pub struct Survey {
     pub iam: Iam,
     /// The revokes that are scheduled.
     pub pending: Vec<ActiveGrant>,
+    /// Whether those are all.
+    pub all_pending_seen: bool,
 }
 
 /// The principal that a request is about.
@@ -87,6 +89,8 @@ pub struct Iam {
     pub roles: Option<BTreeMap<String, Identity>>,
     /// Its users, by name; `None`: IAM did not say.
     pub users: Option<BTreeMap<String, Identity>>,
+    /// What it said of single ones, where it did not list them.
+    pub told: BTreeMap<PrincipalArn, IamPrincipal>,
 }
 
 impl Iam {
@@ -105,7 +109,10 @@ impl Iam {
                 Some(identity) if identity.arn == *arn => IamPrincipal::Exists { created_at: identity.created_at },
                 other => IamPrincipal::Absent { instead: other.map(|identity| identity.arn.clone()) },
             },
-            None => IamPrincipal::Unknown { reason: "IAM did not tell".to_owned() },
+            None => {
+                let told = self.told.get(arn).cloned();
+                told.unwrap_or_else(|| IamPrincipal::Unknown { reason: "IAM did not tell".to_owned() })
+            }
         }
     }
 
@@ -127,13 +134,17 @@ pub struct ActiveGrant {
     pub principal_arn: String,
     /// By which policy.
     pub policy_arn: String,
-    /// Until when; `None`: until it is revoked.
+    /// Until when; `None`: until it is revoked, or not known.
     pub expires_at: Option<Timestamp>,
+    /// Whether that is known.
+    #[serde(skip)]
+    pub end_is_known: bool,
 }
 
 impl fmt::Display for ActiveGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.expires_at.map_or("it is revoked".to_owned(), |end| end.to_string());
+        let endless = if self.end_is_known { "it is revoked" } else { "nobody could see when" };
+        let end = self.expires_at.map_or(endless.to_owned(), |end| end.to_string());
         write!(f, "{} to `{}` until {end}", policy_name(&self.policy_arn), self.principal_arn)
     }
 }
@@ -189,9 +200,9 @@ impl Findings<'_> {
         if let Err(failure) = plan::recoverable(cluster) {
             let message = format!("{}: {}", failure.what, failure.remedy);
             self.add("CLUSTER_NOT_RECOVERABLE", Severity::Error, message, json!({ "status": cluster.status }), None);
-        } else if cluster.status != "ACTIVE" {
-            let message =
-                format!("the cluster is {}; a change of its authentication mode would have to wait", cluster.status);
+        }
+        if cluster.status != "ACTIVE" {
+            let message = format!("the cluster is {}; changes of it have to wait until it is ACTIVE", cluster.status);
             self.add("CLUSTER_NOT_ACTIVE", Severity::Warning, message, json!({ "status": cluster.status }), None);
         }
         if !cluster.health.is_empty() {
@@ -292,6 +303,9 @@ impl Findings<'_> {
         }
         if entry.access_policies.is_empty() {
             return self.without_policy(arn, entry, Severity::Error);
+        }
+        if plan::recoverable(&self.survey.cluster).is_err() {
+            return;
         }
         let sure = matches!(iam, IamPrincipal::Exists { .. });
         let doubt = if sure {
@@ -410,11 +424,13 @@ impl Findings<'_> {
         if admins.is_empty() {
             return;
         }
+        let sure = survey.iam.roles.is_some() || !survey.iam.told.is_empty();
+        let doubt = if sure { "" } else { ", if they still exist, which IAM did not tell" };
         self.add(
             "OTHER_ADMINS",
             Severity::Info,
             format!(
-                "others are administrators of the whole cluster by their access entries: they can get in, and let others in: {}",
+                "others are administrators of the whole cluster by their access entries: they can get in, and let others in{doubt}: {}",
                 some(admins.iter())
             ),
             json!({ "principals": admins.iter().take(LONGEST_LIST).collect::<Vec<_>>(), "total": admins.len() }),
@@ -437,6 +453,7 @@ impl Findings<'_> {
                         principal_arn: arn.as_str().to_owned(),
                         policy_arn: policy.policy_arn.clone(),
                         expires_at: None,
+                        end_is_known: self.survey.all_pending_seen,
                     });
                 }
             }

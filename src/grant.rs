@@ -43,6 +43,7 @@ pub async fn run(
         principal: &grant.principal.principal,
         policy: &grant.policy,
         asks_iam: true,
+        may_end_unseen: grant.duration.or(settings.default_duration).is_none(),
     };
     let seen = look::observe(context, subject, journal).await?;
     guard::cluster(settings, &seen.cluster.name, Some(&seen.cluster.arn))?;

@@ -24,6 +24,8 @@ use crate::{grant, guard, inspect, look, revoke, text};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
+/// What is kept back to write the audit line and hand the answer over.
+const TIME_TO_CLOSE: Duration = Duration::from_millis(300);
 /// The code of the warning that an announcement did not reach the bus.
 const NOT_ANNOUNCED: &str = "NOT_ANNOUNCED";
 /// The longest that Lambda lets a function run.
@@ -76,7 +78,8 @@ impl Function {
         let threshold = self.ready.as_ref().as_ref().map_or(Level::Info, |ready| ready.settings.log_level);
         let mut invocation = Invocation {
             watch: Stopwatch::start(),
-            deadline: deadline(&context, &self.clock),
+            deadline: deadline(&context, &self.clock, TIME_TO_ANSWER),
+            end: deadline(&context, &self.clock, TIME_TO_CLOSE),
             request: None,
             journal: Journal::new(Log::new(self.log, self.clock.clone(), threshold, &context.request_id)),
             function: FunctionArn::parse(&context.invoked_function_arn).ok(),
@@ -103,7 +106,10 @@ struct Invocation {
     function: Option<FunctionArn>,
     clock: Clock,
     watch: Stopwatch,
+    /// When the request has to be carried out.
     deadline: Deadline,
+    /// When all has to be over, the announcement included.
+    end: Deadline,
     request: Option<Request>,
     journal: Journal,
 }
@@ -159,7 +165,8 @@ impl Invocation {
         let Some(announcement) = announcement(request, &self.request_id, ending, &self.journal) else {
             return answer;
         };
-        if let Err(why) = connection.announce(bus, &announcement, self.clock.now()).await {
+        let told = self.end.bound(connection.announce(bus, &announcement, self.clock.now())).await;
+        if let Err(why) = told.unwrap_or_else(|| Err("the function's time is over".to_owned())) {
             let message = format!("`{}` could not be announced on the bus `{bus}`: {why}", announcement.detail_type);
             self.journal.warn(NOT_ANNOUNCED, message);
             if let Some(warnings) = answer.as_mut().ok().and_then(|result| result.get_mut("warnings")) {
@@ -218,9 +225,9 @@ impl Invocation {
 
 /// Until when to have answered: a little before Lambda ends the invocation. A deadline that has passed before anything
 /// began is none; `cargo lambda watch` sends such a one.
-fn deadline(context: &lambda_runtime::Context, clock: &Clock) -> Deadline {
+fn deadline(context: &lambda_runtime::Context, clock: &Clock, kept_back: Duration) -> Deadline {
     let end = i64::try_from(context.deadline).unwrap_or(i64::MAX);
     let left = u64::try_from(end.saturating_sub(clock.now().as_millisecond())).unwrap_or(0);
     let left = if left == 0 { LONGEST_INVOCATION } else { Duration::from_millis(left) };
-    Deadline::after(left.saturating_sub(TIME_TO_ANSWER.min(left / 10)))
+    Deadline::after(left.saturating_sub(kept_back.min(left / 10)))
 }

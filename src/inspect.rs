@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
 
 use crate::arn::{Principal, PrincipalArn, PrincipalKind};
 use crate::aws::{ApiError, Aws, Kind, Operation};
@@ -13,6 +14,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::expiry::PendingRevoke;
 use crate::findings::{self, ActiveGrant, Finding, Iam, Subject, Survey};
+use crate::guard;
 use crate::journal::{Journal, StepOutcome, Timed};
 use crate::kubeconfig;
 use crate::look::{told_by_iam, within_reach};
@@ -24,6 +26,8 @@ use crate::verify::Kubernetes;
 /// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; where it takes
 /// fewer, the SDK slows down and asks again.
 const AT_ONCE: usize = 16;
+/// How many principals IAM is asked for one by one, at the most.
+const MOST_SINGLE_QUESTIONS: usize = 300;
 /// How many of those that could not be read are named.
 const NAMED: usize = 5;
 
@@ -63,7 +67,7 @@ pub async fn run(
     let mut iam = Iam {
         account: caller.account_id.clone(),
         roles: survey.seen("IAM's roles (`iam:ListRoles`)", roles),
-        users: None,
+        ..Iam::default()
     };
     let requested = inspect.principal.as_ref();
     let is_user = |arn: &PrincipalArn| arn.kind == PrincipalKind::User;
@@ -73,6 +77,8 @@ pub async fn run(
         let users = survey.journal.optional(users, |users| format!("{} users", users.len()));
         iam.users = survey.seen("IAM's users (`iam:ListUsers`)", users);
     }
+
+    iam.told = survey.one_by_one(&iam, &caller, &principals).await;
 
     let mut subject = None;
     if let Some(requested) = requested {
@@ -99,11 +105,14 @@ pub async fn run(
     if strangers > 0 {
         survey.unseen.push(format!("whether {strangers} principals of other accounts exist"));
     }
-    let pending = survey.pending(names).await;
+    let (pending, all_pending_seen) = survey.pending(names).await;
 
     let Surveying { unseen, .. } = survey;
-    let survey = Survey { cluster, subject, entries, iam, pending };
-    let (findings, left_out) = findings::explain(&survey);
+    let survey = Survey { cluster, subject, entries, iam, pending, all_pending_seen };
+    let (mut findings, left_out) = findings::explain(&survey);
+    for finding in &mut findings {
+        offer(context, request, &survey, finding);
+    }
     if left_out > 0 {
         journal.warn("FINDINGS_LEFT_OUT", format!("there are {left_out} more findings of the same kinds"));
     }
@@ -176,6 +185,44 @@ impl Surveying<'_> {
         Subject { arn, name: name.clone(), text: requested.text.clone(), iam, entry: EntryState::Unreadable }
     }
 
+    /// What IAM says of principals that it does not list: of each by itself, as far as it answers.
+    async fn one_by_one(
+        &mut self,
+        iam: &Iam,
+        caller: &Caller,
+        principals: &BTreeSet<PrincipalArn>,
+    ) -> BTreeMap<PrincipalArn, IamPrincipal> {
+        let listed = |arn: &PrincipalArn| match arn.kind {
+            PrincipalKind::Role => iam.roles.is_some(),
+            PrincipalKind::User => iam.users.is_some(),
+        };
+        let mut unlisted: Vec<_> = principals.iter().filter(|arn| arn.account == iam.account && !listed(arn)).collect();
+        if unlisted.len() > MOST_SINGLE_QUESTIONS {
+            self.unseen.push(format!("whether {} principals exist", unlisted.len() - MOST_SINGLE_QUESTIONS));
+            unlisted.truncate(MOST_SINGLE_QUESTIONS);
+        }
+        let (watch, aws) = (Stopwatch::start(), self.context.aws);
+        let mut answers = stream::iter(unlisted)
+            .map(async |arn| (arn, aws.identity(arn.kind, &arn.name).await))
+            .buffer_unordered(AT_ONCE);
+        let mut told = BTreeMap::new();
+        while let Some((arn, answer)) = answers.next().await {
+            match answer {
+                // Who may not ask for one may ask for none.
+                Err(error) if error.kind == Kind::Denied => break,
+                Err(error) if error.kind != Kind::PrincipalNotFound => {}
+                answer => {
+                    told.insert(arn.clone(), told_by_iam(arn, caller, answer));
+                }
+            }
+        }
+        if !told.is_empty() {
+            let detail = format!("{} principals, {AT_ONCE} at once, for IAM does not list them", told.len());
+            self.journal.step(&Operation::GetRole, StepOutcome::Succeeded, watch.elapsed(), detail);
+        }
+        told
+    }
+
     /// The access entries of these principals with their policies; and those that could not be read.
     async fn entries(
         &mut self,
@@ -219,11 +266,12 @@ impl Surveying<'_> {
         (entries, unread)
     }
 
-    /// The revokes that are scheduled.
-    async fn pending(&mut self, names: Option<Timed<Vec<String>>>) -> Vec<ActiveGrant> {
+    /// The revokes that are scheduled, and whether those are all.
+    async fn pending(&mut self, names: Option<Timed<Vec<String>>>) -> (Vec<ActiveGrant>, bool) {
         let (Some(names), Ok(schedules)) = (names, &self.context.schedules) else {
-            return Vec::new();
+            return (Vec::new(), true);
         };
+        let unseen_before = self.unseen.len();
         let names = self.journal.optional(names, |names| format!("{} scheduled revokes", names.len()));
         let (aws, home) = (self.context.aws, &self.context.settings.region);
         let inputs: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
@@ -241,12 +289,48 @@ impl Surveying<'_> {
                     principal_arn: revoke.principal.text,
                     policy_arn: revoke.policy.as_str().to_owned(),
                     expires_at: Some(waits.expires_at),
+                    end_is_known: true,
                 }),
                 Ok(_) => {}
                 Err(why) => self.unseen.push(format!("a scheduled revoke ({why})")),
             }
         }
-        pending
+        (pending, self.unseen.len() == unseen_before)
+    }
+}
+
+/// Makes a finding's remedy one that the settings allow, or says which of them forbids it.
+fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mut Finding) {
+    let settings = context.settings;
+    let Some(event) = finding.remedy.as_mut().and_then(Value::as_object_mut) else {
+        return;
+    };
+    if let Some(reason) = &request.reason {
+        event.insert("reason".to_owned(), json!(reason));
+    }
+    if let (Some(max), None) = (settings.max_duration, settings.default_duration) {
+        event.insert("duration".to_owned(), json!(max.to_string()));
+    }
+    let judged = Request::parse(&json!(event).to_string(), &settings.region).map_err(Failure::from);
+    let judged = judged.and_then(|grant| guard::request(settings, &grant)).and_then(|()| {
+        let opens = !survey.cluster.authentication_mode.has_access_entries();
+        if opens && !settings.allow_authentication_mode_change {
+            return Err(Failure::denied(
+                "ALLOW_AUTHENTICATION_MODE_CHANGE",
+                "the authentication mode would be changed",
+            ));
+        }
+        Ok(())
+    });
+    if let Err(refused) = judged {
+        // A reason is the requester's to give.
+        if settings.require_reason && request.reason.is_none() {
+            event.insert("reason".to_owned(), json!("WHY"));
+            finding.message.push_str("; say why in the `reason` of the remedy");
+        } else {
+            finding.remedy = None;
+            finding.message = format!("{}; a grant would mend it, but {}", finding.message, refused.what);
+        }
     }
 }
 

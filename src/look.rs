@@ -20,6 +20,8 @@ use crate::settings::Settings;
 
 /// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.
 const IAM_DELAY: Duration = Duration::from_secs(15);
+/// What EventBridge Scheduler has for an answer that only adds to what is known: it cannot be reached at all from some VPCs.
+const SCHEDULER_TIME: Duration = Duration::from_secs(4);
 const IAM_PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
 
 /// What is looked at.
@@ -33,6 +35,8 @@ pub struct Subject<'a> {
     pub policy: &'a PolicyArn,
     /// Whether it matters that IAM knows the principal: not where access is taken away.
     pub asks_iam: bool,
+    /// Whether it can be done without knowing what is scheduled: then EventBridge Scheduler gets little time.
+    pub may_end_unseen: bool,
 }
 
 /// Looks at everything that a request about a principal depends on.
@@ -44,7 +48,7 @@ pub async fn observe(
     subject: Subject<'_>,
     journal: &mut Journal,
 ) -> Result<Observation, Failure> {
-    let Subject { cluster, principal, policy, asks_iam } = subject;
+    let Subject { cluster, principal, asks_iam, .. } = subject;
     let aws = context.aws;
     let (kind, name) = match principal {
         Principal::Iam(arn) => (arn.kind, arn.name.as_str()),
@@ -60,7 +64,7 @@ pub async fn observe(
     let iam = async { if asks_iam { Some(Timed::call(by_iam, aws.identity(kind, name)).await) } else { None } };
     let access = async {
         match principal {
-            Principal::Iam(arn) => Some(Access::read(context, cluster, arn, policy).await),
+            Principal::Iam(arn) => Some(Access::read(context, subject, arn).await),
             Principal::Session(_) => None,
         }
     };
@@ -87,7 +91,7 @@ pub async fn observe(
     };
     let access = match access {
         Some(access) => access,
-        None => Access::read(context, cluster, &principal, policy).await,
+        None => Access::read(context, subject, &principal).await,
     };
     let (entry, expiry) = access.write_down(context, journal, "")?;
     Ok(Observation { caller, cluster: seen_cluster, principal, iam, entry, expiry })
@@ -108,11 +112,7 @@ pub async fn look_again(
     let limit = context.aws.deadline.min(Deadline::after(PROPAGATION));
     let planned = limit
         .poll(PAUSES, async || {
-            match Access::read(context, subject.cluster, &seen.principal, subject.policy).await.write_down(
-                context,
-                journal,
-                "read back: ",
-            ) {
+            match Access::read(context, subject, &seen.principal).await.write_down(context, journal, "read back: ") {
                 Ok((entry, expiry)) => (seen.entry, seen.expiry) = (entry, expiry),
                 Err(failure) => return Some(Err(failure)),
             }
@@ -143,14 +143,19 @@ struct Access {
 }
 
 impl Access {
-    async fn read(context: &Context<'_>, cluster: &ClusterRef, principal: &PrincipalArn, policy: &PolicyArn) -> Self {
-        let aws = context.aws;
+    async fn read(context: &Context<'_>, subject: Subject<'_>, principal: &PrincipalArn) -> Self {
+        let (aws, Subject { cluster, policy, .. }) = (context.aws, subject);
         let entry = entry_and_policies(aws, &cluster.name, principal);
         let schedule = async {
             let slot = context.schedules.as_ref().map(|schedules| schedules.slot(cluster, principal, policy));
             match slot {
                 Ok(slot) => {
-                    let timed = Timed::call(Operation::GetSchedule, aws.scheduled_input(&slot)).await;
+                    let limit = if subject.may_end_unseen { Deadline::after(SCHEDULER_TIME) } else { aws.deadline };
+                    let call = async {
+                        let answer = limit.bound(aws.scheduled_input(&slot)).await;
+                        answer.unwrap_or_else(|| Err(ApiError::out_of_time(Operation::GetSchedule)))
+                    };
+                    let timed = Timed::call(Operation::GetSchedule, call).await;
                     Ok((slot, timed))
                 }
                 Err(why) => Err(why.clone()),

@@ -37,6 +37,7 @@ pub async fn run(
         principal: &revoke.principal.principal,
         policy: &revoke.policy,
         asks_iam: false,
+        may_end_unseen: false,
     };
     let mut seen = look::observe(context, subject, journal).await?;
     if let Some(expires_at) = revoke.expires_at

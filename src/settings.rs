@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::arn::{Partition, PolicyArn, Region};
+use crate::arn::{Partition, PolicyArn, PrincipalArn, PrincipalKind, Region};
 use crate::log::Level;
 use crate::request;
 
@@ -130,7 +130,7 @@ impl Settings {
             default_duration: reader.parsed("DEFAULT_DURATION", request::duration),
             max_duration: reader.parsed("MAX_DURATION", request::duration),
             schedule: schedule(&mut reader),
-            event_bus: reader.text("EVENT_BUS"),
+            event_bus: reader.parsed("EVENT_BUS", bus),
             target_role: target_role(&mut reader),
             log_level: reader.parsed("LOG_LEVEL", str::parse::<Level>).unwrap_or(Level::Info),
             region: match region {
@@ -164,23 +164,42 @@ fn policies<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Vec<String
 }
 
 fn schedule<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<Schedule> {
-    let group = reader.text("SCHEDULE_GROUP");
-    let role_arn = reader.arn("SCHEDULE_ROLE_ARN", "iam");
+    let group = reader.parsed("SCHEDULE_GROUP", |text| name(text, 64, b"-_."));
+    let role_arn = reader.parsed("SCHEDULE_ROLE_ARN", |text| match PrincipalArn::parse(text) {
+        Ok(role) if role.kind == PrincipalKind::Role => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is not the ARN of an IAM role")),
+    });
     let dead_letter_arn = reader.arn("SCHEDULE_DLQ_ARN", "sqs");
-    match (group, role_arn) {
-        (Some(group), Some(role_arn)) => Some(Schedule { group, role_arn, dead_letter_arn }),
-        (None, None) if dead_letter_arn.is_none() => None,
-        _ => {
-            reader.wrong.push("`SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`: one does not work without the other".to_owned());
-            None
-        }
+    let said = ["SCHEDULE_GROUP", "SCHEDULE_ROLE_ARN", "SCHEDULE_DLQ_ARN"].map(|name| reader.text(name).is_some());
+    if let [false, true, _] | [true, false, _] | [false, false, true] = said {
+        reader.wrong.push(
+            "`SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`: one does not work without the other, nor `SCHEDULE_DLQ_ARN` without both"
+                .to_owned(),
+        );
+    }
+    Some(Schedule { group: group?, role_arn: role_arn?, dead_letter_arn })
+}
+
+/// A name of so many letters, digits and a few signs. Sources: the API references of EventBridge, EventBridge Scheduler and IAM.
+fn name(text: &str, longest: usize, signs: &[u8]) -> Result<String, String> {
+    let fits = text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte));
+    if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` is no such name")) }
+}
+
+/// A bus, by its name or its ARN.
+fn bus(text: &str) -> Result<String, String> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [_] => name(text, 256, b"/._-"),
+        ["arn", _, "events", _, _, bus] if bus.starts_with("event-bus/") => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is neither the name nor the ARN of an event bus")),
     }
 }
 
 fn target_role<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<TargetRole> {
     let external_id = reader.text("TARGET_EXTERNAL_ID");
-    let Some(name) = reader.text("TARGET_ROLE_NAME") else {
-        if external_id.is_some() {
+    let said = reader.text("TARGET_ROLE_NAME").is_some();
+    let Some(name) = reader.parsed("TARGET_ROLE_NAME", |text| name(text, 64, b"+=,.@_-")) else {
+        if external_id.is_some() && !said {
             reader.wrong.push("`TARGET_EXTERNAL_ID` has no meaning without `TARGET_ROLE_NAME`".to_owned());
         }
         return None;

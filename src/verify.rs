@@ -139,10 +139,11 @@ impl Question {
         let watch = Stopwatch::start();
         let limit = context.aws.deadline.min(Deadline::after(PROPAGATION));
         let mut last = Answer::Unreachable("there was no time left to ask".to_owned());
+        let mut asked = self.reviews.first();
         let end = limit
             .poll(PAUSES, async || {
                 match limit.bound(self.put(context)).await {
-                    Some(answer) => last = answer,
+                    Some((review, answer)) => (asked, last) = (review, answer),
                     None => return None,
                 }
                 let over = matches!(
@@ -155,7 +156,7 @@ impl Question {
             })
             .await;
         let seconds = watch.elapsed().as_secs();
-        let asked = self.reviews.first().map(Review::command).unwrap_or_default();
+        let asked = asked.map(Review::command).unwrap_or_default();
         let after = if end.is_some() { format!("after {seconds} s") } else { format!("still, after {seconds} s") };
         match last {
             Answer::Allowed => Verdict::new(
@@ -169,22 +170,22 @@ impl Question {
                 unauthorized: true,
                 ..Verdict::new(Kubernetes::Denied, format!("the API server does not know the principal (401), {after}"))
             },
-            Answer::Unreachable(why) => Verdict::new(
+            Answer::Unreachable(why) | Answer::Busy(why) => Verdict::new(
                 Kubernetes::Unreachable,
                 format!("the API server could not be asked: {why}{}", likely_reason(cluster)),
             ),
         }
     }
 
-    /// The first answer that is not yes, else yes.
-    async fn put(&self, context: &Context<'_>) -> Answer {
+    /// The first answer that is not yes, and to which question, else yes.
+    async fn put(&self, context: &Context<'_>) -> (Option<&Review>, Answer) {
         for review in &self.reviews {
             match self.server.ask(&self.asker, review, context.now()).await {
                 Answer::Allowed => {}
-                other => return other,
+                other => return (Some(review), other),
             }
         }
-        Answer::Allowed
+        (self.reviews.first(), Answer::Allowed)
     }
 }
 

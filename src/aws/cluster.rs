@@ -54,6 +54,8 @@ pub enum Answer {
     NotAllowed,
     /// 401: nothing maps the principal, or not yet.
     Unauthorized,
+    /// It cannot answer now (429, 5xx); why.
+    Busy(String),
     /// It did not answer; why.
     Unreachable(String),
 }
@@ -145,6 +147,7 @@ impl ApiServer {
                     Ok(body) => read(&body.into_bytes()),
                     Err(error) => Answer::Unreachable(chain(&error)),
                 },
+                status @ (429 | 500..) => Answer::Busy(format!("it answered with HTTP status {status}")),
                 status => Answer::Unreachable(format!("it answered with HTTP status {status}")),
             }
         };

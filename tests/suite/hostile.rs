@@ -264,7 +264,8 @@ impl Kitchen {
             .filter(Value::is_object)
             .collect();
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
         files.sort();
         let good: Vec<Value> =
             files.iter().map(|path| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()).collect();

@@ -94,10 +94,47 @@ async fn the_new_role_is_offered_no_more_than_the_old_one_had() {
         .with_principal(Principal::new(OLD_SSO).deleted_at(World::START))
         .with_principal(Principal::new(NEW_SSO))
         .with_entry("prod", old);
-    let result = inspect(&scene(world), &about(NEW_SSO)).await;
+    let result = inspect(&scene(world.clone()).with("ALLOWED_POLICIES", VIEW), &about(NEW_SSO)).await;
     let remedy = &finding(&result, "SSO_ROLE_REPLACED")["remedy"];
     assert_eq!(remedy["accessScope"]["namespaces"], json!(["team-a"]));
     assert!(remedy["policyArn"].as_str().unwrap().ends_with(VIEW));
+    // What this function would refuse is no remedy.
+    let result = inspect(&scene(world), &about(NEW_SSO)).await;
+    let found = finding(&result, "SSO_ROLE_REPLACED");
+    assert_eq!(found["remedy"], Value::Null);
+    assert!(found["message"].as_str().unwrap().contains("ALLOWED_POLICIES"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remedy_is_an_event_that_the_settings_allow() {
+    let guarded = |setting: &str, value: &str| scene(world(Mode::Api)).with_schedules().with(setting, value);
+    let scene = guarded("MAX_DURATION", "2h");
+    let result = inspect(&scene, &about(ADMIN)).await;
+    let remedy = finding(&result, "NO_ACCESS_ENTRY")["remedy"].clone();
+    assert_eq!(remedy["duration"], "PT2H");
+    assert_eq!(scene.send(&remedy).await.unwrap()["status"], "GRANTED");
+
+    let mut asked = about(ADMIN);
+    asked["reason"] = json!("INC-1");
+    let scene = guarded("REQUIRE_REASON", "true");
+    let result = inspect(&scene, &asked).await;
+    assert_eq!(scene.send(&finding(&result, "NO_ACCESS_ENTRY")["remedy"]).await.unwrap()["status"], "GRANTED");
+
+    let result = inspect(&guarded("ALLOWED_PRINCIPALS", "arn:aws:iam::*:role/none"), &about(ADMIN)).await;
+    let found = finding(&result, "NO_ACCESS_ENTRY");
+    assert_eq!(found["remedy"], Value::Null);
+    assert!(found["message"].as_str().unwrap().contains("ALLOWED_PRINCIPALS"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_iam_lists_nobody_it_is_asked_for_each() {
+    let world = world(Mode::Api)
+        .with_principal(Principal::new(OTHER).deleted_at(World::START))
+        .with_entry("prod", Entry::new(OTHER).with_policy(POLICY, Scope::cluster()));
+    let scene = scene(world);
+    scene.aws.inject(Fault::new(At::Every("ListRoles"), Kind::Denied));
+    let result = inspect(&scene, &cluster()).await;
+    assert_eq!(finding(&result, "ORPHANED_ENTRY")["evidence"]["principalArn"], OTHER);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,14 +257,14 @@ async fn the_cluster_itself_is_judged() {
     let private = json!({"endpointPublicAccess": false, "endpointPrivateAccess": true});
     let soon = World::START + jiff::SignedDuration::from_mins(5);
     let issues = json!({"issues": [{"code": "IamRoleNotFound", "message": "gone", "resourceIds": []}]});
-    for (cluster_seen, code) in [
-        (Cluster::new("prod", Mode::Api).describing("resourcesVpcConfig", private), "PRIVATE_ENDPOINT"),
-        (Cluster::new("prod", Mode::Api).describing("health", issues), "CLUSTER_HEALTH"),
-        (Cluster::new("prod", Mode::Api).with_update_until(World::START, soon, false), "CLUSTER_NOT_ACTIVE"),
-        (Cluster::new("prod", Mode::Api).with_status("FAILED"), "CLUSTER_NOT_RECOVERABLE"),
+    for (cluster_seen, found) in [
+        (Cluster::new("prod", Mode::Api).describing("resourcesVpcConfig", private), vec!["PRIVATE_ENDPOINT"]),
+        (Cluster::new("prod", Mode::Api).describing("health", issues), vec!["CLUSTER_HEALTH"]),
+        (Cluster::new("prod", Mode::Api).with_update_until(World::START, soon, false), vec!["CLUSTER_NOT_ACTIVE"]),
+        (Cluster::new("prod", Mode::Api).with_status("FAILED"), vec!["CLUSTER_NOT_RECOVERABLE", "CLUSTER_NOT_ACTIVE"]),
     ] {
         let result = inspect(&with(cluster_seen), &cluster()).await;
-        assert_eq!(codes(&result), [code]);
+        assert_eq!(codes(&result), found);
     }
 }
 
