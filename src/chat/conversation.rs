@@ -65,6 +65,28 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// A conversation that somebody begins by an act that Slack sent then; as yet without its proof.
+    #[must_use]
+    pub fn begin(
+        person: &Person,
+        channel: &str,
+        command: Verb,
+        response_url: &str,
+        thread_ts: Option<&str>,
+        sent: Timestamp,
+    ) -> Self {
+        Self {
+            team: person.team.clone(),
+            channel: channel.to_owned(),
+            user: person.user.clone(),
+            command,
+            response_url: response_url.to_owned(),
+            thread_ts: thread_ts.map(str::to_owned),
+            began: sent.as_second(),
+            proof: String::new(),
+        }
+    }
+
     /// The same with its proof. Without one, whoever may start the runbook could put words into the mouth of a user of Slack, and
     /// approve of them themselves.
     #[must_use]

@@ -134,17 +134,9 @@ impl Desk<'_> {
                 return Reply { body: Some(whisper(&escape(&why))), audit };
             }
         };
-        let conversation = Conversation {
-            team: typed.person.team.clone(),
-            channel: typed.channel.clone(),
-            user: typed.person.user.clone(),
-            command: verb,
-            response_url: typed.response_url.clone(),
-            thread_ts: None,
-            began: call.sent.as_second(),
-            proof: String::new(),
-        };
-        let (started, audit) = self.start(event.clone(), &typed.person, conversation, &typed.trigger, call).await;
+        let Typed { person, channel, response_url, trigger, .. } = typed;
+        let conversation = Conversation::begin(person, channel, verb, response_url, None, call.sent);
+        let (started, audit) = self.start(event.clone(), person, conversation, trigger, call).await;
         let body = match started {
             Ok(name) => message::started(verb, &event, &name),
             Err(error) => whisper(&not_started(&error)),
@@ -275,17 +267,10 @@ impl Desk<'_> {
             let objection = Objection::Forged;
             return (whisper(&escape(objection.words())), Audit::new(Level::Warn, objection.name(), fields));
         };
-        let conversation = Conversation {
-            team: click.person.team.clone(),
-            channel: click.channel.clone(),
-            user: click.person.user.clone(),
-            command: Verb::Revoke,
-            response_url: click.response_url.clone(),
-            thread_ts: click.message_ts.clone(),
-            began: call.sent.as_second(),
-            proof: String::new(),
-        };
-        let (started, audit) = self.start(event, &click.person, conversation, &click.trigger, call).await;
+        let Click { person, channel, response_url, trigger, message_ts, .. } = click;
+        let conversation =
+            Conversation::begin(person, channel, Verb::Revoke, response_url, message_ts.as_deref(), call.sent);
+        let (started, audit) = self.start(event, person, conversation, trigger, call).await;
         let told = match started {
             Ok(_) => message::undoing(&click.blocks, &click.person),
             Err(error) => whisper(&not_started(&error)),

@@ -7,11 +7,11 @@ use super::conversation::Person;
 
 /// The largest body that is looked at. A click brings its message along: fifty blocks of three thousand characters.
 pub const LARGEST_BODY: usize = 512 * 1024;
-/// The buttons.
+/// The button that lets a request go ahead.
 pub const APPROVE: &str = "break-glass-approve";
-/// The buttons.
+/// The button that ends it.
 pub const REFUSE: &str = "break-glass-refuse";
-/// The buttons.
+/// The button that takes a grant back.
 pub const UNDO: &str = "break-glass-undo";
 
 /// A request by Slack.

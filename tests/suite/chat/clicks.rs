@@ -148,7 +148,7 @@ async fn a_button_of_before_the_secret_was_rotated_is_none() {
     let message = asked(&scene).await;
     let new = "0123456789abcdef0123456789abcdef";
     scene.outside.lock().unwrap().secret = new.to_owned();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let click = scene.clicked("U0APPROVER", APPROVE, &button(&message, APPROVE), &message);
     let click = super::scene::request(new, scene.now(), click["body"].as_str().unwrap());
     scene.invoke(&click).await.unwrap();

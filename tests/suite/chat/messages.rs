@@ -22,7 +22,9 @@ pub(super) fn sound(message: &Value) {
             "section" => {
                 let fields = block["fields"].as_array().cloned().unwrap_or_default();
                 assert!(fields.len() <= 10 && (block.get("text").is_some() || !fields.is_empty()));
-                fields.iter().for_each(|field| text(field, "", 2000));
+                for field in &fields {
+                    text(field, "", 2000);
+                }
                 if let Some(body) = block.get("text") {
                     text(body, "", 3000);
                 }
@@ -30,7 +32,9 @@ pub(super) fn sound(message: &Value) {
             "context" => {
                 let elements = block["elements"].as_array().unwrap();
                 assert!((1..=10).contains(&elements.len()));
-                elements.iter().for_each(|element| text(element, "", 3000));
+                for element in elements {
+                    text(element, "", 3000);
+                }
             }
             "actions" => {
                 let elements = block["elements"].as_array().unwrap();
@@ -82,7 +86,7 @@ fn no_strangers(value: &Value) {
         Value::Array(values) => values.iter().for_each(no_strangers),
         // A value is no text: nobody sees it.
         Value::Object(fields) => {
-            fields.iter().filter(|(name, _)| *name != "value").for_each(|(_, value)| no_strangers(value))
+            fields.iter().filter(|(name, _)| *name != "value").for_each(|(_, value)| no_strangers(value));
         }
         _ => {}
     }
@@ -93,16 +97,7 @@ fn person(user: &str) -> Person {
 }
 
 fn conversation(verb: Verb, thread_ts: Option<&str>) -> Conversation {
-    Conversation {
-        team: "T0TEAM".to_owned(),
-        channel: "C0CHANNEL".to_owned(),
-        user: "U0ASKER".to_owned(),
-        command: verb,
-        response_url: String::new(),
-        thread_ts: thread_ts.map(str::to_owned),
-        began: 0,
-        proof: String::new(),
-    }
+    Conversation::begin(&person("U0ASKER"), "C0CHANNEL", verb, "", thread_ts, Timestamp::UNIX_EPOCH)
 }
 
 /// Text as attackers and accidents make it.

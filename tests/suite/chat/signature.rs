@@ -38,13 +38,13 @@ fn forgeries(scene: &Scene) -> Vec<(&'static str, Value)> {
         request
     };
     let signed_at = |moved: SignedDuration| request(SECRET, scene.now() + moved, &body);
-    let signed_as = |time: &str| {
+    let with_time = |time: &str| {
         let mut request = signature(&sign(SECRET, time, body.as_bytes()));
         request["headers"]["x-slack-request-timestamp"] = json!(time);
         request
     };
     let digits = right.strip_prefix("v0=").unwrap();
-    let last_changed = format!("v0={}{}", &digits[..63], if digits.ends_with('0') { '1' } else { '0' });
+    let last_changed = format!("v0={}{}", digits.split_at(63).0, if digits.ends_with('0') { '1' } else { '0' });
     let mut without_headers = good.clone();
     without_headers.as_object_mut().unwrap().remove("headers");
     let mut twice = good.clone();
@@ -58,8 +58,8 @@ fn forgeries(scene: &Scene) -> Vec<(&'static str, Value)> {
         ("no version", signature(digits)),
         ("another version", signature(&format!("v1={digits}"))),
         ("just the version", signature("v0=")),
-        ("a digit less", signature(&format!("v0={}", &digits[..63]))),
-        ("half of it", signature(&format!("v0={}", &digits[..32]))),
+        ("a digit less", signature(&format!("v0={}", digits.split_at(63).0))),
+        ("half of it", signature(&format!("v0={}", digits.split_at(32).0))),
         ("a digit more", signature(&format!("{right}0"))),
         ("a byte more", signature(&format!("{right}00"))),
         ("one digit changed", signature(&last_changed)),
@@ -73,11 +73,11 @@ fn forgeries(scene: &Scene) -> Vec<(&'static str, Value)> {
         ("a number for a signature", header("x-slack-signature", json!(0))),
         ("a list of signatures", header("x-slack-signature", json!([right]))),
         ("another time, still fresh", timed(&(time.parse::<i64>().unwrap() + 1).to_string())),
-        ("a signed time with a sign", signed_as(&format!("+{time}"))),
-        ("a signed time with a zero before it", signed_as(&format!("0{time}"))),
-        ("a signed time that is no number", signed_as("now")),
-        ("a signed time beyond all calendars", signed_as("99999999999999999999")),
-        ("a signed time of another year", signed_as("1531420618")),
+        ("a signed time with a sign", with_time(&format!("+{time}"))),
+        ("a signed time with a zero before it", with_time(&format!("0{time}"))),
+        ("a signed time that is no number", with_time("now")),
+        ("a signed time beyond all calendars", with_time("99999999999999999999")),
+        ("a signed time of another year", with_time("1531420618")),
         ("sent five minutes and a second ago", signed_at(SignedDuration::from_secs(-301))),
         ("sent in five minutes and a second", signed_at(SignedDuration::from_secs(301))),
         ("another body", field("body", json!(body.replace("list", "revoke")))),
@@ -178,7 +178,7 @@ async fn a_request_that_another_instance_has_answered_starts_nothing_twice() {
     let request = scene.typed("list prod");
     let first = reply(&scene.invoke(&request).await.unwrap());
     let scene = scene.another_instance();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     assert_eq!(reply(&scene.invoke(&request).await.unwrap()), first);
     assert_eq!(scene.executions().len(), 1);
 }
@@ -212,7 +212,7 @@ async fn a_rotated_secret_counts_at_once_and_the_one_before_no_more() {
     assert_eq!(scene.invoke(&scene.typed("help")).await.unwrap()["statusCode"], 200);
     let new = "0123456789abcdef0123456789abcdef";
     scene.outside.lock().unwrap().secret = json!({ "signingSecret": new, "botToken": "xoxb-token" }).to_string();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let old = scene.typed("help");
     let body = old["body"].as_str().unwrap();
     assert_eq!(scene.invoke(&request(new, scene.now(), body)).await.unwrap()["statusCode"], 200);
