@@ -189,6 +189,30 @@ async fn an_answer_that_cannot_be_read_is_a_service_that_is_not_available() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_there_is_no_empty_list() {
+    let empty = || HttpResponse::new(200.try_into().unwrap(), "{}".into());
+    let policies = mock!(Client::list_associated_access_policies).then_http_response(empty);
+    assert_eq!(aws(&[&policies]).policies("prod", &principal()).await.unwrap_err().kind, Kind::Unavailable);
+    let entries = mock!(Client::list_access_entries).then_http_response(empty);
+    assert_eq!(aws(&[&entries]).entry_principals("prod").await.unwrap_err().kind, Kind::Unavailable);
+    let created = mock!(Client::create_access_entry).then_http_response(empty);
+    let error = aws(&[&created]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
+    assert!(error.may_have_changed(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_says_of_credentials_is_not_passed_on() {
+    let message = "The request signature we calculated does not match ... ASIAEXAMPLE/20261124 ... x-amz-security-token:very-secret";
+    for code in ["InvalidSignatureException", "IncompleteSignatureException"] {
+        let rule = mock!(Client::describe_cluster).then_http_response(move || refusal(403, code, message));
+        let error = aws(&[&rule]).cluster("prod").await.unwrap_err();
+        assert_eq!(error.kind, Kind::BadCredentials);
+        assert!(error.to_string().contains(code), "{error}");
+        assert!(!error.to_string().contains("ASIA") && !error.to_string().contains("very-secret"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttling_is_tried_again_by_the_sdk() {
     let rule = mock!(Client::delete_access_entry)
         .sequence()

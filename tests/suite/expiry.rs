@@ -407,6 +407,21 @@ async fn a_revoke_by_hand_finds_what_to_put_back_and_removes_the_schedule() {
     assert_eq!(warnings(&result), ["ACCESS_LINGERS"]);
 }
 
+/// The schedule that cannot be seen may hold it.
+#[tokio::test(start_paused = true)]
+async fn a_revoke_by_hand_that_cannot_see_what_to_put_back_waits_for_a_retry() {
+    let held = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::namespaces(&["team-a"]));
+    let scene = scene(world(Mode::Api).with_entry("prod", held));
+    let before = entries(&scene);
+    scene.send(&grant(&json!({}))).await.unwrap();
+    scene.aws.inject(Fault::new(At::Next("GetSchedule", 4), Kind::ServerError(500)));
+    let failed = scene.send(&revoke(&json!({}))).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::ServiceUnavailable);
+    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert_eq!(scene.send(&revoke(&json!({}))).await.unwrap()["status"], "REVOKED");
+    assert_eq!(entries(&scene), before);
+}
+
 #[tokio::test(start_paused = true)]
 async fn revoking_twice_finds_nothing_the_second_time() {
     let scene = scene(world(Mode::Api));

@@ -38,6 +38,7 @@ mod inspection;
 mod interruption;
 mod planner;
 mod principals;
+mod recreation;
 mod request;
 mod runtime;
 mod scene;

@@ -182,6 +182,50 @@ fn a_stale_entry_is_made_anew_as_it_was() {
     assert_eq!(*admin, namespaces(&["b", "c"]));
 }
 
+/// A grant at the same time finds no entry while it is away, makes a bare one, and takes it for its own.
+#[test]
+fn what_a_grant_at_the_same_time_has_put_in_its_place_is_made_as_it_was() {
+    let was =
+        AccessEntry { created_at: Some(EARLY), ..entry(&[("AmazonEKSClusterAdminPolicy", AccessScope::Cluster)]) };
+    let ours = BTreeMap::from([("eks-break-glass:made-by".to_owned(), "eks-break-glass 0.1.0".to_owned())]);
+    let bare = AccessEntry { created_at: Some(LATE), kubernetes_groups: Vec::new(), tags: ours, ..was.clone() };
+    let away = Goal { deleted: Some(was.clone()), restore: None, expires_at: Some(LATE), ..goal(AccessScope::Cluster) };
+    let mut seen = world(AuthenticationMode::Api, EntryState::Present(bare.clone()));
+    let pending = PendingRevoke { restore: Restore::entry_created(), expires_at: LATE };
+    seen.expiry = Expiry::Pending(slot(), pending.clone());
+    let steps = plan::grant(&away, &seen).unwrap().steps;
+    let [
+        Step::ScheduleRevoke { revoke, moves: true, .. },
+        Step::DeleteEntry(gone),
+        Step::CreateEntry(made),
+        Step::AssociatePolicy { .. },
+    ] = steps.as_slice()
+    else {
+        panic!("{steps:?}")
+    };
+    // What was there before any of the grants is not taken away at the end.
+    assert_eq!(revoke.restore, Restore::entry_existed(Some(AccessScope::Cluster)));
+    assert_eq!((**gone).clone(), bare);
+    assert_eq!(made.groups, ["viewers"]);
+    // Somebody else's entry is left alone.
+    let theirs = AccessEntry { tags: BTreeMap::from([("team".to_owned(), "b".to_owned())]), ..bare };
+    let seen = world(AuthenticationMode::Api, EntryState::Present(theirs));
+    assert_eq!(plan::grant(&away, &seen).unwrap().steps, []);
+}
+
+#[test]
+fn an_entry_that_eks_still_shows_is_not_taken_for_the_one_that_was_made_anew() {
+    let was =
+        AccessEntry { created_at: Some(EARLY), ..entry(&[("AmazonEKSClusterAdminPolicy", AccessScope::Cluster)]) };
+    let away = Goal { deleted: Some(was.clone()), ..goal(AccessScope::Cluster) };
+    let seen = world(AuthenticationMode::Api, EntryState::Present(was.clone()));
+    let steps = plan::grant(&away, &seen).unwrap().steps;
+    assert_eq!(steps.first(), Some(&Step::DeleteEntry(Box::new(was.clone()))));
+    let anew = AccessEntry { created_at: Some(LATE), ..was };
+    let seen = world(AuthenticationMode::Api, EntryState::Present(anew));
+    assert_eq!(plan::grant(&away, &seen).unwrap().steps, []);
+}
+
 #[test]
 fn an_entry_of_another_type_is_not_touched() {
     let node = AccessEntry { r#type: "EC2_LINUX".to_owned(), ..entry(&[]) };
