@@ -120,10 +120,10 @@ OPERATORS = {
 }
 
 
-def allowed(action, resource, context=None, **given):
-    """Whether the role allows a call; a condition on a key that the call does not have is not met."""
+def allows(statements, action, resource, context=None):
+    """Whether these statements allow a call; a condition on a key that the call does not have is not met."""
     context = context or {}
-    for statement in statements(**given):
+    for statement in statements:
         conditions = statement.get("Condition", {})
         assert set(conditions) <= set(OPERATORS), "teach this test the operator"
         met = all(
@@ -132,6 +132,11 @@ def allowed(action, resource, context=None, **given):
         if like(statement["Action"], action) and like(statement["Resource"], resource) and met:
             return True
     return False
+
+
+def allowed(action, resource, context=None, **given):
+    """Whether the function's role allows a call."""
+    return allows(statements(**given), action, resource, context)
 
 
 def settings_of_the_readme():

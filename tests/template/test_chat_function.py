@@ -1,0 +1,95 @@
+"""The chat function of the template: its settings, its URL, and the fences of its role."""
+
+import re
+
+import pytest
+from test_template import ACCOUNT, REGION, ROOT, TEMPLATE, allows, parameters, resolve
+
+RESOURCES = TEMPLATE["Resources"]
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slack-AbCdEf"
+STATE_MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:"
+MACHINE = STATE_MACHINE + "eks-break-glass-recover"
+FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:eks-break-glass"
+
+
+def values(**given):
+    return parameters(SlackSecretArn=SECRET, **given) | {"RecoverStateMachine": MACHINE}
+
+
+def function(**given):
+    return resolve(RESOURCES["ChatFunction"]["Properties"], values(**given))
+
+
+def test_every_setting_has_a_parameter_and_reaches_the_function():
+    table = (ROOT / "docs/chat.md").read_text().split("## Settings")[1].split("\n## ")[0]
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `(\w+)` \|", table, re.M))
+    variables = RESOURCES["ChatFunction"]["Properties"]["Environment"]["Variables"]
+    assert {name: value["Ref"] for name, value in variables.items()} == documented | {
+        "RECOVER_STATE_MACHINE_ARN": "RecoverStateMachine"
+    }
+    assert all(name in TEMPLATE["Parameters"] for name in documented.values())
+
+
+def test_without_a_secret_there_is_no_chat():
+    made = [name for name, resource in RESOURCES.items() if resource.get("Condition") == "ChatIsUsed"]
+    assert made == ["ChatFunction", "ChatLogGroup", "ChatRole", "AskAndTellInChat"]
+    assert TEMPLATE["Outputs"]["SlackRequestUrl"]["Condition"] == "ChatIsUsed"
+    assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], parameters()) is False
+    assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], values()) is True
+
+
+def test_the_runbook_knows_the_chat_function_by_its_name_and_only_where_there_is_one():
+    substitutions = RESOURCES["RecoverStateMachine"]["Properties"]["DefinitionSubstitutions"]
+    assert resolve(substitutions["ChatFunctionArn"], parameters()) == ""
+    assert resolve(substitutions["ChatFunctionArn"], values()) == FUNCTION + "-chat"
+    assert function()["FunctionName"] == "eks-break-glass-chat"
+    [invoke] = RESOURCES["AskAndTellInChat"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (invoke["Action"], invoke["Resource"]) == ("lambda:InvokeFunction", {"Fn::GetAtt": "ChatFunction.Arn"})
+
+
+def test_calls_at_once_are_bounded_unless_they_are_not_to_be():
+    assert function()["ReservedConcurrentExecutions"] == 10
+    assert function(ChatConcurrency="0")["ReservedConcurrentExecutions"] == "AWS::NoValue"
+
+
+def test_the_url_is_open_and_what_is_behind_it_is_short():
+    """SAM adds the two permissions that an open URL takes (serverless-application-model#3735)."""
+    assert function()["FunctionUrlConfig"] == {"AuthType": "NONE"}
+    assert function()["Timeout"] == 10
+    assert RESOURCES["ChatFunction"]["Metadata"]["BuildProperties"] == {"Binary": "chat"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "action", "resource"),
+    [
+        (True, "states:StartExecution", MACHINE),
+        (True, "states:SendTaskSuccess", MACHINE),
+        (True, "states:SendTaskFailure", MACHINE),
+        (False, "states:StartExecution", STATE_MACHINE + "eks-break-glass-fleet"),
+        (False, "states:SendTaskSuccess", STATE_MACHINE + "another"),
+        (False, "states:StopExecution", MACHINE),
+        (False, "states:UpdateStateMachine", MACHINE),
+        (False, "states:DescribeExecution", MACHINE.replace("stateMachine", "execution") + ":slack-1"),
+        (True, "secretsmanager:GetSecretValue", SECRET),
+        (False, "secretsmanager:GetSecretValue", SECRET.replace("slack", "other")),
+        (False, "secretsmanager:PutSecretValue", SECRET),
+        (False, "lambda:InvokeFunction", FUNCTION),
+        (False, "lambda:InvokeFunction", FUNCTION + "-chat"),
+        (False, "eks:CreateAccessEntry", f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/prod"),
+        (False, "sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/admin"),
+        (False, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin"),
+        (False, "kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"),
+    ],
+)
+def test_the_role_starts_and_answers_the_runbook_reads_one_secret_and_that_is_all(expected, action, resource):
+    role = resolve(RESOURCES["ChatRole"]["Properties"], values())
+    assert "ManagedPolicyArns" not in role
+    statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    assert allows(statements, action, resource) is expected
+
+
+@pytest.mark.parametrize("arn", ["*", SECRET + "*", SECRET.replace("slack", "s?"), "slack", "arn:aws:s3:::secret"])
+def test_the_secret_is_one(arn):
+    pattern = TEMPLATE["Parameters"]["SlackSecretArn"]["AllowedPattern"]
+    assert re.fullmatch(pattern, SECRET) and re.fullmatch(pattern, "")
+    assert not re.fullmatch(pattern, arn)
