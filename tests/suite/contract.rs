@@ -148,7 +148,9 @@ fn the_documented_findings_are_those_of_the_code() {
 fn every_command_of_the_documents_is_there() {
     let makefile = read("Makefile");
     let simulator = read("simulator/src/main.rs");
-    for path in ["README.md", "CONTRIBUTING.md", "docs/simulator.md", "docs/performance.md", "docs/runbooks.md"] {
+    for path in
+        ["README.md", "CONTRIBUTING.md", "docs/chat.md", "docs/simulator.md", "docs/performance.md", "docs/runbooks.md"]
+    {
         for line in blocks(&read(path), "sh").join("\n").lines() {
             let words: Vec<_> = line.split('#').next().unwrap().split_whitespace().collect();
             match words.as_slice() {
