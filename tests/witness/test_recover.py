@@ -34,6 +34,8 @@ def test_a_straight_grant_ends_in_the_functions_result_and_is_announced(runbook)
     result = runbook.run(GRANT)
     assert result["status"] == "GRANTED" and result["undo"]["action"] == "revoke"
     assert runbook.entries() == [ADMIN]
+    [execution] = runbook.executions()
+    assert len(runbook.entered(execution)) == 10, "docs/runbooks.md says how many"
     announced = runbook.heard()
     for words in ("GRANTED", ADMIN, "jane.doe@example.com", "INC-2041", "it is revoked", "restore"):
         assert words in announced, announced
@@ -61,6 +63,7 @@ def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     assert runbook.entries() == []
     runbook.states.send_task_success(taskToken=token(asked), output=json.dumps({"approved": True, "by": "john"}))
     assert runbook.end(execution)["status"] == "GRANTED"
+    assert len(runbook.entered(execution)) == 13, "docs/runbooks.md says how many"
     assert "Approved by: john" in runbook.heard()
 
 
@@ -119,6 +122,7 @@ def test_a_revoke_goes_the_same_way(runbook):
     ("event", "error", "words"),
     [
         ({"durration": "1h"}, "InvalidRequest", "`duration`"),
+        ({"reason": None, "requestedBy": None, "clusterName": ""}, "InvalidRequest", "clusterName"),
         ({"clusterName": "nope"}, "ClusterNotFound", "clusterName"),
         ({"principalArn": ADMIN + "x"}, "PrincipalNotFound", "principalArn"),
         ({"policyArn": "AmazonEKSViewPolicy"}, "RequestDenied", "ALLOWED_POLICIES"),
@@ -130,6 +134,17 @@ def test_what_cannot_be_done_fails_with_the_functions_words(runbook, event, erro
     assert failed == error and words in cause and "nothing was changed" in cause
     assert not cause.startswith("{"), "words, not JSON"
     assert runbook.heard().startswith(error)
+
+
+def test_an_empty_event_fails_with_the_functions_words_too(runbook):
+    assert runbook.run({})[0] == "InvalidRequest"
+
+
+def test_where_no_chat_is_deployed_what_comes_from_chat_is_asked_for_on_the_topic(runbook):
+    execution = runbook.start(GRANT | {"chat": {"responseUrl": "https://hooks.slack.com/commands/1"}})
+    runbook.states.send_task_success(taskToken=token(runbook.heard()), output=json.dumps({"approved": True, "by": "john"}))
+    assert runbook.end(execution)["status"] == "GRANTED"
+    assert runbook.run({"action": "inspect", "clusterName": "prod", "chat": {}})["status"] == "INSPECTED"
 
 
 @pytest.mark.parametrize(
