@@ -80,6 +80,12 @@ impl Deadline {
         self.0.saturating_duration_since(instant())
     }
 
+    /// The same, but no later than after that time.
+    #[must_use]
+    pub fn no_later_than(self, time: Duration) -> Self {
+        self.min(Self::after(time))
+    }
+
     /// Waits for `future`, but not beyond the deadline: then `None`.
     pub async fn bound<T>(self, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout_at(self.0, future).await.ok()

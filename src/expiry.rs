@@ -140,7 +140,7 @@ impl Expiry {
 }
 
 /// The first hexadecimal digits of a hash over several texts, none of which holds a line break.
-fn digest(texts: &[&str], digits: usize) -> String {
+pub(crate) fn digest(texts: &[&str], digits: usize) -> String {
     let hash = Sha256::digest(texts.join("\n"));
     hash.iter()
         .flat_map(|byte| [byte >> 4, byte & 15])

@@ -28,6 +28,7 @@ pub mod announce;
 pub mod apply;
 pub mod arn;
 pub mod aws;
+pub mod chat;
 pub mod clock;
 pub mod context;
 pub mod error;

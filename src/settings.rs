@@ -61,18 +61,26 @@ pub struct TargetRole {
 pub struct Misconfigured(pub Vec<String>);
 
 /// Reads settings one by one and keeps what is wrong with each, so that one look shows all of it.
-struct Reader<L> {
+pub(crate) struct Reader<L> {
     lookup: L,
-    wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    pub(crate) fn new(lookup: L) -> Self {
+        Self { lookup, wrong: Vec::new() }
+    }
+
     /// A setting's text; blank is the same as absent.
-    fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    fn parsed<T, E: std::fmt::Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub(crate) fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         match parse(&self.text(name)?) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -102,7 +110,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         .unwrap_or(default)
     }
 
-    fn arn(&mut self, name: &str, service: &str) -> Option<String> {
+    pub(crate) fn arn(&mut self, name: &str, service: &str) -> Option<String> {
         self.parsed(name, |text| {
             let mut fields = text.splitn(6, ':');
             match (fields.next(), fields.nth(1), fields.nth(2)) {
@@ -119,7 +127,7 @@ impl Settings {
     /// # Errors
     /// If any is wrong: all of those that are.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
-        let mut reader = Reader { lookup, wrong: Vec::new() };
+        let mut reader = Reader::new(lookup);
         let region = reader.parsed("AWS_REGION", Region::parse);
         let settings = Self {
             allowed_clusters: reader.list("ALLOWED_CLUSTERS", "*"),

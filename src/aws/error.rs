@@ -142,7 +142,7 @@ impl ApiError {
 }
 
 /// An error and its causes, each in its own words. Not by `Debug`, which shows requests and answers, and the secrets in them.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

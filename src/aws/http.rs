@@ -50,6 +50,17 @@ fn trusting(pem: &[u8]) -> Result<TrustStore, String> {
     Ok(TrustStore::empty().with_pem_certificate(pem))
 }
 
+/// A connector for the web: the operator's bundle, where there is one, else the system's root certificates, which the runtime keeps up to date.
+///
+/// # Errors
+/// If the CA bundle cannot be read, or holds no certificate.
+pub fn public_connector(ca_bundle: Option<&str>) -> Result<SharedHttpConnector, String> {
+    connector(match ca_bundle {
+        Some(path) => bundle(path)?,
+        None => TrustStore::default(),
+    })
+}
+
 fn connector(trusted: TrustStore) -> Result<SharedHttpConnector, String> {
     let tls = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| error.to_string())?;
     Ok(Connector::builder()
@@ -65,11 +76,15 @@ fn connector(trusted: TrustStore) -> Result<SharedHttpConnector, String> {
 /// are known to use them, and those of the system in China, the sovereign and the secret partitions.
 fn trust_store(home: &Region, ca_bundle: Option<&str>) -> Result<TrustStore, String> {
     if let Some(path) = ca_bundle {
-        let pem = std::fs::read(path).map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
-        return trusting(&pem).map_err(|why| format!("the CA bundle `{path}` cannot be used: {why}"));
+        return bundle(path);
     }
     Ok(match Partition::of_region(home) {
         Partition::Aws | Partition::AwsUsGov => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
         _ => TrustStore::default(),
     })
+}
+
+fn bundle(path: &str) -> Result<TrustStore, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
+    trusting(&pem).map_err(|why| format!("the CA bundle `{path}` cannot be used: {why}"))
 }

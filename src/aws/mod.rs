@@ -10,8 +10,11 @@ mod error;
 mod events;
 mod http;
 mod iam;
+mod json_call;
 mod operation;
 mod scheduler;
+mod secrets;
+mod states;
 mod sts;
 mod token;
 
@@ -31,13 +34,17 @@ use futures_util::future::BoxFuture;
 pub use account::TargetAccount;
 pub use cluster::{Answer, ApiServer, Asker, ClusterConnectors};
 pub use eks::{NewEntry, Update, UpdateStatus};
+pub(crate) use error::chain;
 pub use error::{ApiError, Kind};
 pub use events::SOURCE;
+pub use http::public_connector;
 pub use iam::Identity;
+pub use json_call::CallError;
 pub use operation::Operation;
+pub use states::{Answered, Decision, Started};
 
-use crate::arn::{Partition, Region};
-use crate::clock::Deadline;
+use crate::arn::Region;
+use crate::clock::{Deadline, Pauses};
 use crate::settings::Misconfigured;
 
 /// No call may take longer, retries included; the deadline of the invocation may end it earlier.
@@ -46,6 +53,10 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(40);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the SDK sends a call that was throttled, answered with 5xx or not answered.
 const ATTEMPTS: u32 = 4;
+/// Calls without an SDK, for somebody in a chat who waits: no attempt may take longer,
+const JSON_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// and this is how long to pause between two.
+const JSON_PAUSES: Pauses = Pauses { first: Duration::from_millis(100), longest: Duration::from_millis(500) };
 /// IAM only adds to what is known, and cannot be reached at all from some VPCs: it gets little time.
 const IAM_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -67,11 +78,11 @@ struct Shared {
 }
 
 /// Where a service is said to answer, other than where AWS has it: emulators, VPC endpoints without private DNS.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Endpoints {
     eks: Option<String>,
-    /// Of `EventBridge`, which is called without its SDK: never unknown.
-    events: String,
+    /// Of those that are called without their SDK: never unknown.
+    json: json_call::JsonEndpoints,
     iam: Option<String>,
     scheduler: Option<String>,
     sts: Option<String>,
@@ -92,10 +103,10 @@ impl Connection {
         let mut config = configuration(connector.clone(), EnvironmentVariableCredentialsProvider::new()).into_builder();
         config.set_use_fips(on("AWS_USE_FIPS_ENDPOINT"));
         config.set_use_dual_stack(on("AWS_USE_DUALSTACK_ENDPOINT"));
-        let fips = if on("AWS_USE_FIPS_ENDPOINT") == Some(true) { "events-fips" } else { "events" };
+        let fips = on("AWS_USE_FIPS_ENDPOINT") == Some(true);
         let endpoints = Endpoints {
             eks: endpoint("AWS_ENDPOINT_URL_EKS"),
-            events: endpoint("AWS_ENDPOINT_URL_EVENTBRIDGE").unwrap_or_else(|| events_endpoint(fips, home)),
+            json: json_call::JsonEndpoints::new(home, fips, endpoint),
             iam: endpoint("AWS_ENDPOINT_URL_IAM"),
             scheduler: endpoint("AWS_ENDPOINT_URL_SCHEDULER"),
             sts: endpoint("AWS_ENDPOINT_URL_STS"),
@@ -111,7 +122,8 @@ impl Connection {
         credentials: impl ProvideCredentials + 'static,
         clusters: ClusterConnectors,
     ) -> Self {
-        let endpoints = Endpoints { events: events_endpoint("events", home), ..Endpoints::default() };
+        let json = json_call::JsonEndpoints::new(home, false, |_| None);
+        let endpoints = Endpoints { eks: None, json, iam: None, scheduler: None, sts: None };
         Self::new(home, configuration(connector.clone(), credentials), connector, endpoints, clusters)
     }
 
@@ -180,8 +192,22 @@ impl Shared {
     }
 }
 
-fn events_endpoint(service: &str, home: &Region) -> String {
-    format!("https://{service}.{home}.{}", Partition::of_region(home).dns_suffix())
+/// Makes a call again where that may help, until the deadline. Only for calls that can be made twice.
+async fn attempted<T>(deadline: Deadline, call: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+    let mut last = None;
+    let answer = deadline
+        .poll(JSON_PAUSES, async || {
+            let attempt = deadline.no_later_than(JSON_ATTEMPT_TIMEOUT).bound(call()).await;
+            match attempt.unwrap_or_else(|| Err(CallError::Unanswered("there was no answer in time".to_owned()))) {
+                Err(error) if error.passes() => {
+                    last = Some(error);
+                    None
+                }
+                settled => Some(settled),
+            }
+        })
+        .await;
+    answer.unwrap_or_else(|| Err(last.unwrap_or_else(|| CallError::Unanswered("there was no time left".to_owned()))))
 }
 
 /// One connector for all clients, so that they share its connections.

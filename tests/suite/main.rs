@@ -7,6 +7,7 @@
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
 //! | `accounts` | clusters of other accounts and regions |
 //! | `announcements` | what the event bus is told |
+//! | `chat` | commands, signatures, approvals and messages in Slack |
 //! | `expiry` | access that ends: schedules, extensions, revokes |
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
@@ -25,6 +26,7 @@
 mod accounts;
 mod adapter;
 mod announcements;
+mod chat;
 mod contract;
 mod expiry;
 mod guardrails;

@@ -1,0 +1,27 @@
+//! The chat function's process: settings, connections, runtime. Nothing is decided here.
+
+use eks_break_glass::aws::{Connection, public_connector};
+use eks_break_glass::chat::handler::Function;
+use eks_break_glass::chat::settings::Settings;
+use eks_break_glass::chat::web::Slack;
+use eks_break_glass::clock::Clock;
+use eks_break_glass::log::Sink;
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let settings = Settings::read(variable).and_then(|settings| {
+        let connection = Connection::open(&settings.region, variable)?;
+        Ok((settings, connection))
+    });
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
+    let slack = Slack::new(move || public_connector(bundle.as_deref()));
+    let function = Function::new(settings, slack, Sink::stdout(), Clock::system());
+    lambda_runtime::run(service_fn(move |event| function.clone().handle(event))).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

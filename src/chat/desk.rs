@@ -1,0 +1,393 @@
+//! What is done for each request: executions started, approvals passed on, messages posted.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::approval::{self, Answer, Objection, Right, Ticket};
+use super::conversation::{Conversation, Person, may_post_to};
+use super::grammar::{self, Command, Verb};
+use super::handler::Audit;
+use super::incoming::{APPROVE, Click, Incoming, REFUSE, Typed};
+use super::message::{self, Ending, whisper};
+use super::mrkdwn::escape;
+use super::secret::Secret;
+use super::settings::{Rules, Settings};
+use super::web::Slack;
+use crate::aws::{Answered, CallError, Connection, Started};
+use crate::clock::Deadline;
+use crate::error::ErrorName;
+use crate::expiry::digest;
+use crate::handler::Failed;
+use crate::log::Level;
+
+/// How many hexadecimal digits tell executions apart. A name has at most 80 characters.
+const NAME_DIGITS: usize = 32;
+
+/// What serves one request.
+pub(super) struct Desk<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) rules: &'a Rules,
+    pub(super) aws: &'a Connection,
+    pub(super) slack: &'a Slack,
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) secret: &'a Secret,
+    pub(super) now: Timestamp,
+    /// When Slack sent it.
+    pub(super) sent: Timestamp,
+    pub(super) deadline: Deadline,
+}
+
+/// What Slack is answered, and what the audit says.
+pub(super) struct Reply {
+    pub(super) body: Option<Value>,
+    pub(super) audit: Audit,
+}
+
+/// The runbook's request to ask for approval.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ask {
+    task_token: String,
+    event: Value,
+    plan: Value,
+    chat: Conversation,
+}
+
+/// The runbook's request to tell the outcome.
+#[derive(Deserialize)]
+struct Tell {
+    event: Value,
+    result: Option<Value>,
+    failure: Option<Failure>,
+    approval: Option<Approved>,
+    chat: Conversation,
+}
+
+/// An error, as Step Functions hands it on.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Failure {
+    error: String,
+    #[serde(default)]
+    cause: String,
+}
+
+#[derive(Deserialize)]
+struct Approved {
+    by: Option<String>,
+}
+
+impl Desk<'_> {
+    /// Serves a request that Slack has signed.
+    pub(super) async fn serve(&self, incoming: &Incoming, call: &Call<'_>) -> Reply {
+        let (person, url, action) = match incoming {
+            Incoming::Other => {
+                return Reply { body: None, audit: Audit::new(Level::Info, "IGNORED", json!({ "action": "other" })) };
+            }
+            Incoming::Command(typed) => (&typed.person, &typed.response_url, "command"),
+            Incoming::Click(click) => (&click.person, &click.response_url, "click"),
+        };
+        let refused = |why: &str, status: &str| {
+            let fields = json!({ "action": action, "requestedBy": person.to_string(), "errorMessage": why });
+            Reply { body: Some(whisper(&escape(why))), audit: Audit::new(Level::Warn, status, fields) }
+        };
+        if !self.rules.teams.is_empty() && !self.rules.teams.contains(&person.team) {
+            return refused(
+                "Your workspace may not use this app (the setting `SLACK_TEAMS`). Nothing was done.",
+                "TEAM_REFUSED",
+            );
+        }
+        if !may_post_to(url, &self.settings.response_hosts) {
+            return refused(
+                "The answer would have to go where this app posts nothing (the setting `SLACK_RESPONSE_HOSTS`). Nothing was done.",
+                "RESPONSE_URL_REFUSED",
+            );
+        }
+        match incoming {
+            Incoming::Command(typed) => self.command(typed, call).await,
+            Incoming::Click(click) => self.click(click, call).await,
+            Incoming::Other => refused("", "IGNORED"),
+        }
+    }
+
+    async fn command(&self, typed: &Typed, call: &Call<'_>) -> Reply {
+        let who = typed.person.to_string();
+        let aliases = &self.rules.aliases;
+        let (verb, event) = match grammar::parse(&typed.text, &typed.person.user, aliases, &self.settings.region) {
+            Ok(Command::Run(verb, event)) => (verb, event),
+            Ok(Command::Help) => {
+                let fields = json!({ "action": "help", "requestedBy": who });
+                return Reply { body: Some(message::help(aliases)), audit: Audit::new(Level::Info, "HELPED", fields) };
+            }
+            Err(misunderstood) => {
+                let why = misunderstood.to_string();
+                let fields = json!({ "action": "command", "requestedBy": who, "errorMessage": why });
+                let audit = Audit::new(Level::Info, "MISUNDERSTOOD", fields);
+                return Reply { body: Some(whisper(&escape(&why))), audit };
+            }
+        };
+        let conversation = Conversation {
+            team: typed.person.team.clone(),
+            channel: typed.channel.clone(),
+            user: typed.person.user.clone(),
+            command: verb,
+            response_url: typed.response_url.clone(),
+            thread_ts: None,
+            began: call.sent.as_second(),
+            proof: String::new(),
+        };
+        let (started, audit) = self.start(event.clone(), conversation, &typed.trigger, call).await;
+        let body = match started {
+            Ok(name) => message::started(verb, &event, &name),
+            Err(error) => whisper(&not_started(&error)),
+        };
+        Reply { body: Some(body), audit }
+    }
+
+    /// Starts the runbook for somebody; the execution's name.
+    async fn start(
+        &self,
+        mut event: Value,
+        conversation: Conversation,
+        trigger: &str,
+        call: &Call<'_>,
+    ) -> (Result<String, CallError>, Audit) {
+        let Some(person) = conversation.requester() else {
+            let error = CallError::Unanswered("nobody is known to have asked".to_owned());
+            return (Err(error), Audit::new(Level::Error, "INTERNAL", json!({})));
+        };
+        let name = format!("slack-{}", digest(&[&person.team, trigger], NAME_DIGITS));
+        let mut fields = json!({ "action": conversation.command, "execution": name, "channel": conversation.channel });
+        if let Some(event) = event.as_object_mut() {
+            event.insert("requestedBy".to_owned(), json!(person.to_string()));
+            let known = fields.as_object_mut().into_iter();
+            for fields in known {
+                for name in ["clusterName", "principalArn", "policyArn", "duration", "reason", "requestedBy"] {
+                    fields.insert(name.to_owned(), event.get(name).cloned().unwrap_or_default());
+                }
+            }
+        }
+        let proved = conversation.proved(&call.secret.signing_secret, &event);
+        if let Some(input) = event.as_object_mut() {
+            input.insert("chat".to_owned(), json!(proved));
+        }
+        let started = self.aws.start_execution(&self.rules.runbook, &name, &event, call.now, call.deadline).await;
+        let (level, status) = match &started {
+            Ok(Started::Now) => (Level::Info, "STARTED"),
+            Ok(Started::Before) => (Level::Info, "ALREADY_STARTED"),
+            Err(_) => (Level::Error, "NOT_STARTED"),
+        };
+        let mut audit = Audit::new(level, status, fields);
+        if let Err(error) = &started {
+            audit.set("errorMessage", json!(error.to_string()));
+        }
+        (started.map(|_| name), audit)
+    }
+
+    async fn click(&self, click: &Click, call: &Call<'_>) -> Reply {
+        let (told, mut audit) = match click.button.as_str() {
+            APPROVE => self.answer(click, Answer::Approve, call).await,
+            REFUSE => self.answer(click, Answer::Refuse, call).await,
+            _ => self.undo(click, call).await,
+        };
+        // Lambda stops this program with its answer, so the message comes first.
+        if let Err(why) = self.slack.post(&click.response_url, &told, call.deadline).await {
+            audit.set("notTold", json!(why));
+        }
+        Reply { body: None, audit }
+    }
+
+    /// An approver's click, or somebody's who would like to be one.
+    async fn answer(&self, click: &Click, answer: Answer, call: &Call<'_>) -> (Value, Audit) {
+        let action = if answer == Answer::Approve { "approve" } else { "refuse" };
+        let by = click.person.to_string();
+        let ticket = Ticket::unseal(&call.secret.signing_secret, &click.value);
+        let fields = json!({
+            "action": action,
+            "by": by,
+            "channel": click.channel,
+            "requestedBy": ticket.as_ref().map(|ticket| &ticket.requester),
+        });
+        let objected = |objection: Objection| {
+            (whisper(&escape(objection.words())), Audit::new(Level::Warn, objection.name(), fields.clone()))
+        };
+        let Some(ticket) = ticket else {
+            return objected(Objection::Forged);
+        };
+        let right = match approval::right(&ticket, &click.person, self.rules, call.now) {
+            Ok(Right::Given) => Ok(true),
+            Ok(Right::InGroups) => self.is_in_a_group(&click.person, call).await,
+            Err(objection) => return objected(objection),
+        };
+        match right {
+            Ok(true) => {}
+            Ok(false) => return objected(Objection::NotAnApprover),
+            Err(why) => {
+                let words = format!(
+                    "Whether you may answer this request could not be found out: {}. Nothing was done; click again.",
+                    escape(&why)
+                );
+                let mut audit = Audit::new(Level::Error, "RIGHT_UNKNOWN", fields);
+                audit.set("errorMessage", json!(why));
+                return (whisper(&words), audit);
+            }
+        }
+        let decision = approval::decision(answer, &click.person, &click.response_url, click.message_ts.as_deref());
+        match self.aws.answer_task(&ticket.token, &decision, call.now, call.deadline).await {
+            Ok(Answered::Now) => {
+                let status = if answer == Answer::Approve { "APPROVED" } else { "REFUSED" };
+                (message::answered(&click.blocks, answer, &click.person), Audit::new(Level::Info, status, fields))
+            }
+            Ok(Answered::TooLate) => objected(Objection::TooLate),
+            Err(error) => {
+                let words = format!(
+                    "Your answer may not have arrived: {}. Click again: that does no harm.",
+                    escape(&error.to_string())
+                );
+                let mut audit = Audit::new(Level::Error, "NOT_PASSED_ON", fields);
+                audit.set("errorMessage", json!(error.to_string()));
+                (whisper(&words), audit)
+            }
+        }
+    }
+
+    /// Whether somebody is in one of the approvers' user groups.
+    async fn is_in_a_group(&self, person: &Person, call: &Call<'_>) -> Result<bool, String> {
+        let token = call.secret.bot_token.as_deref();
+        let token = token.ok_or("the secret has no `botToken`, which user groups need")?;
+        for group in &self.rules.approver_groups {
+            if self.slack.is_member(&self.settings.api, token, group, &person.user, call.deadline).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A click on Undo: a revoke, which anybody may ask for.
+    async fn undo(&self, click: &Click, call: &Call<'_>) -> (Value, Audit) {
+        let fields = json!({ "action": "undo", "requestedBy": click.person.to_string(), "channel": click.channel });
+        let Some(event) = approval::unseal_undo(&call.secret.signing_secret, &click.value) else {
+            let objection = Objection::Forged;
+            return (whisper(&escape(objection.words())), Audit::new(Level::Warn, objection.name(), fields));
+        };
+        let conversation = Conversation {
+            team: click.person.team.clone(),
+            channel: click.channel.clone(),
+            user: click.person.user.clone(),
+            command: Verb::Revoke,
+            response_url: click.response_url.clone(),
+            thread_ts: click.message_ts.clone(),
+            began: call.sent.as_second(),
+            proof: String::new(),
+        };
+        let (started, audit) = self.start(event, conversation, &click.trigger, call).await;
+        let told = match started {
+            Ok(_) => message::undoing(&click.blocks, &click.person),
+            Err(error) => whisper(&not_started(&error)),
+        };
+        (told, audit)
+    }
+
+    /// Asks for approval, for the runbook.
+    pub(super) async fn ask(&self, request: &Value, call: &Call<'_>) -> (Result<(), Failed>, Audit) {
+        let ask = match Ask::deserialize(request) {
+            Ok(ask) => ask,
+            Err(error) => return invalid("ask", &error.to_string()),
+        };
+        let (secret, ends) = (&call.secret.signing_secret, call.now + approval::LIFE);
+        let Some(requester) = ask.chat.requester().filter(|_| ask.chat.is_proved(secret, &ask.event, call.now)) else {
+            return invalid(
+                "ask",
+                "`chat` was not begun by a command in Slack with just this event, within the last half hour",
+            );
+        };
+        let fields = json!({ "action": "ask", "requestedBy": requester.to_string(), "clusterName": ask.event.get("clusterName") });
+        if self.rules.approvers.is_empty() && self.rules.approver_groups.is_empty() {
+            let message = "nobody may approve in chat, for the setting `CHAT_APPROVERS` is empty; nobody was asked; answer by other means";
+            return failed(ErrorName::RequestDenied, message.to_owned(), fields);
+        }
+        let ticket = Ticket { token: ask.task_token, requester: requester.to_string(), ends: ends.as_second() };
+        let Some(ticket) = ticket.seal(secret) else {
+            let message =
+                "the task's token is too long for a button of Slack's; nobody was asked; answer by other means";
+            return failed(ErrorName::LimitExceeded, message.to_owned(), fields);
+        };
+        let message = message::approval(&ask.event, &ask.plan, &requester, &ticket, ends);
+        self.told(&ask.chat, &message, "ASKED", fields, call).await
+    }
+
+    /// Tells the outcome, for the runbook.
+    pub(super) async fn tell(&self, request: &Value, call: &Call<'_>) -> (Result<(), Failed>, Audit) {
+        let tell = match Tell::deserialize(request) {
+            Ok(tell) => tell,
+            Err(error) => return invalid("tell", &error.to_string()),
+        };
+        let fields = json!({
+            "action": "tell",
+            "requestedBy": tell.event.get("requestedBy"),
+            "clusterName": tell.event.get("clusterName"),
+            "outcome": match &tell.failure {
+                Some(failure) => json!(failure.error),
+                None => tell.result.as_ref().and_then(|result| result.get("status")).cloned().unwrap_or_default(),
+            },
+        });
+        let ending = Ending {
+            event: &tell.event,
+            result: tell.result.as_ref(),
+            failure: tell.failure.as_ref().map(|failure| (failure.error.as_str(), failure.cause.as_str())),
+            approved_by: tell.approval.as_ref().and_then(|approval| approval.by.as_deref()),
+        };
+        let undo = ending.result.filter(|_| ending.failure.is_none()).and_then(|result| result.get("undo"));
+        let undo = undo.and_then(|undo| approval::seal_undo(&call.secret.signing_secret, undo));
+        let message = message::outcome(&ending, &tell.chat, undo.as_deref());
+        let (told, mut audit) = self.told(&tell.chat, &message, "TOLD", fields, call).await;
+        let details = tell.chat.thread_ts.as_deref().and_then(|thread| message::details(&ending, thread));
+        if let (Ok(()), Some(details)) = (&told, details)
+            && let Err(why) = self.slack.post(&tell.chat.response_url, &details, call.deadline).await
+        {
+            audit.set("notTold", json!(why));
+        }
+        (told, audit)
+    }
+
+    async fn told(
+        &self,
+        chat: &Conversation,
+        message: &Value,
+        status: &str,
+        fields: Value,
+        call: &Call<'_>,
+    ) -> (Result<(), Failed>, Audit) {
+        if !may_post_to(&chat.response_url, &self.settings.response_hosts) {
+            let message =
+                "`chat.responseUrl` is not one of Slack's (the setting `SLACK_RESPONSE_HOSTS`); nobody was told";
+            return failed(ErrorName::InvalidRequest, message.to_owned(), fields);
+        }
+        match self.slack.post(&chat.response_url, message, call.deadline).await {
+            Ok(()) => (Ok(()), Audit::new(Level::Info, status, fields)),
+            Err(why) => failed(ErrorName::ServiceUnavailable, format!("{why}; nobody was told; send it again"), fields),
+        }
+    }
+}
+
+/// What to say of an execution that was not started, or may have been.
+fn not_started(error: &CallError) -> String {
+    let doubt = match error {
+        CallError::Refused { .. } => "Nothing was started",
+        CallError::Unanswered(_) => "It may have been started nevertheless, and then its outcome is told here",
+    };
+    format!("The runbook could not be started: {}. {doubt}. Send it again: that is safe.", escape(&error.to_string()))
+}
+
+fn invalid(action: &str, why: &str) -> (Result<(), Failed>, Audit) {
+    failed(ErrorName::InvalidRequest, format!("`{action}`: {why}; nobody was told"), json!({ "action": action }))
+}
+
+fn failed(name: ErrorName, message: String, fields: Value) -> (Result<(), Failed>, Audit) {
+    let status = name.to_string();
+    (Err(Failed { name, message }), Audit::new(Level::Error, &status, fields))
+}
