@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use eks_break_glass::arn::Region;
+use eks_break_glass::chat::grammar;
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
@@ -175,6 +176,12 @@ fn every_command_of_the_documents_is_there() {
             }
         }
     }
+}
+
+#[test]
+fn the_guide_to_chat_has_every_form_of_the_command() {
+    let forms: Vec<_> = grammar::forms().map(|(form, purpose)| format!("| `{form}` | {purpose} |")).collect();
+    assert!(read("docs/chat.md").contains(&forms.join("\n")), "{}", forms.join("\n"));
 }
 
 /// The pure files know no async, no SDK, no clock, no environment and no log.

@@ -1,6 +1,7 @@
-"""The runbook `recover` on MiniStack's Step Functions, with the function's real binary as the task and the simulated EKS behind it."""
+"""A runbook in an account of its own: on MiniStack's Step Functions, with the function's real binary as the task and the simulated EKS behind it."""
 
 import json
+import re
 import time
 import urllib.request
 
@@ -8,13 +9,15 @@ import yaml
 from conftest import ROOT
 from emulator import deploy
 
-DEFINITION = yaml.safe_load((ROOT / "statemachines/recover.asl.yaml").read_text())
+
+def definition(name):
+    return yaml.safe_load((ROOT / f"statemachines/{name}.asl.yaml").read_text())
 
 
 class Runbook:
-    """The runbook in an account of its own, with a queue that hears what it announces."""
+    """A state machine, with a queue that hears what it announces."""
 
-    def __init__(self, ministack, simulator, settings, approval, approval_seconds, chat_function=""):
+    def __init__(self, name, ministack, simulator, settings, substitutions, approval_seconds=3600):
         self.aws, self.simulator = ministack, simulator
         urllib.request.urlopen(urllib.request.Request(f"{ministack.url}/_ministack/reset", method="POST"))
         there = {f"AWS_ENDPOINT_URL_{service}": simulator.url for service in ("EKS", "IAM", "STS", "SCHEDULER")}
@@ -25,16 +28,13 @@ class Runbook:
         topic = sns.create_topic(Name="break-glass")["TopicArn"]
         queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
-        text = json.dumps(DEFINITION)
-        for limit in (1500, 3600):
-            assert f'"TimeoutSeconds": {limit}' in text
-            text = text.replace(f'"TimeoutSeconds": {limit}', f'"TimeoutSeconds": {approval_seconds}')
-        substitutions = {"FunctionArn": function, "TopicArn": topic, "RequireApproval": approval, "ChatFunctionArn": chat_function}
-        for name, value in substitutions.items():
-            text = text.replace("${" + name + "}", value)
+        text = json.dumps(definition(name))
+        text = re.sub(r'"TimeoutSeconds": \d+', f'"TimeoutSeconds": {approval_seconds}', text)
+        for variable, value in {"FunctionArn": function, "TopicArn": topic, **substitutions}.items():
+            text = text.replace("${" + variable + "}", value)
         assert "${" not in text
         self.machine = self.states.create_state_machine(
-            name="recover", definition=text, roleArn="arn:aws:iam::000000000000:role/states"
+            name=name, definition=text, roleArn="arn:aws:iam::000000000000:role/states"
         )["stateMachineArn"]
 
     def start(self, event, machine=None):
@@ -42,7 +42,7 @@ class Runbook:
 
     def end(self, execution):
         """How it ended: the result, or error and cause."""
-        for _ in range(600):
+        for _ in range(1200):
             shown = self.states.describe_execution(executionArn=execution)
             if shown["status"] != "RUNNING":
                 break
@@ -65,17 +65,43 @@ class Runbook:
 
     def heard(self):
         """The next announcement."""
-        for _ in range(200):
+        for _ in range(1200):
             for message in self.sqs.receive_message(QueueUrl=self.queue).get("Messages", []):
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
                 return message["Body"]
             time.sleep(0.05)
         raise AssertionError("nothing was announced")
 
+    def approve(self, asked, approved=True):
+        self.states.send_task_success(taskToken=token(asked), output=json.dumps({"approved": approved, "by": "john"}))
+
+    def refuse(self, asked, why):
+        self.states.send_task_failure(taskToken=token(asked), error="ApprovalRefused", cause=why)
+
+    def control(self, path, content=None):
+        """What the simulator answers beside AWS's own calls."""
+        data = None if content is None else json.dumps(content).encode()
+        return json.load(urllib.request.urlopen(urllib.request.Request(f"{self.simulator.url}/_simulator/{path}", data=data)))
+
+    def fault(self, operation, kind, times):
+        self.control("faults", {"operation": operation, "kind": kind, "times": times})
+
     def entries(self):
         return self.simulator.client("eks").list_access_entries(clusterName="prod")["accessEntries"]
 
-    def fault(self, operation, kind, times):
-        fault = json.dumps({"operation": operation, "kind": kind, "times": times}).encode()
-        request = urllib.request.Request(f"{self.simulator.url}/_simulator/faults", data=fault, method="POST")
-        urllib.request.urlopen(request)
+
+def token(message):
+    return re.search(r"send-task-success .* --task-token (\S+)", message)[1]
+
+
+def names_agree_with_the_code(*tasks):
+    """A task that sends an event tries again on exactly the errors that are worth it, and catches every one by its name."""
+    code = (ROOT / "src/error.rs").read_text()
+    names = set(re.findall(r"Self::(\w+),", re.search(r"ALL: .*?\[(.*?)\];", code, re.S)[1]))
+    retryable = set(re.findall(r"Self::(\w+)", re.search(r"fn is_retryable.*?\n    }", code, re.S)[0]))
+    for task in tasks:
+        ours, platform = (set(retry["ErrorEquals"]) for retry in task["Retry"])
+        assert ours == retryable
+        assert all(name.startswith("Lambda.") for name in platform)
+        caught = [set(catch["ErrorEquals"]) for catch in task["Catch"]]
+        assert caught == [names - retryable, retryable, {"States.ALL"}]

@@ -1,12 +1,9 @@
 """The runbook `recover`, run: on MiniStack's Step Functions, with the function's real binary as the task and the simulated EKS behind it."""
 
-import json
-import re
-
 import pytest
-from conftest import ACCOUNT, ADMIN, ROOT, started
+from conftest import ACCOUNT, ADMIN, started
 from emulator import running
-from runbook import DEFINITION, Runbook
+from runbook import Runbook, definition, names_agree_with_the_code
 
 GRANT = {"clusterName": "prod", "principalArn": ADMIN, "requestedBy": "jane.doe@example.com", "reason": "INC-2041"}
 
@@ -23,7 +20,8 @@ def runbook(ministack, request):
     given = {"scenario": "api-mode", "mode_change": 0, "settings": {}, "approval": "false", "approval_seconds": 3600}
     given |= getattr(request, "param", {})
     for simulator in started(given["scenario"], given["mode_change"]):
-        yield Runbook(ministack, simulator, given["settings"], given["approval"], given["approval_seconds"])
+        approval = {"RequireApproval": given["approval"], "ChatFunctionArn": ""}
+        yield Runbook("recover", ministack, simulator, given["settings"], approval, given["approval_seconds"])
 
 
 def with_(**given):
@@ -50,10 +48,6 @@ def test_a_change_of_mode_is_looked_at_again_until_it_is_through(runbook):
     assert "WaitForTheCluster" in runbook.entered(execution), "it was still in progress at first"
 
 
-def token(message):
-    return re.search(r"send-task-success .* --task-token (\S+)", message)[1]
-
-
 @with_(approval="true")
 def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     execution = runbook.start(GRANT)
@@ -61,7 +55,7 @@ def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within an hour"):
         assert words in asked, asked
     assert runbook.entries() == []
-    runbook.states.send_task_success(taskToken=token(asked), output=json.dumps({"approved": True, "by": "john"}))
+    runbook.approve(asked)
     assert runbook.end(execution)["status"] == "GRANTED"
     assert len(runbook.entered(execution)) == 13, "docs/runbooks.md says how many"
     assert "Approved by: john" in runbook.heard()
@@ -70,7 +64,7 @@ def test_with_approval_nothing_is_done_before_it_is_given(runbook):
 @with_(approval="true")
 def test_what_is_refused_is_not_done(runbook):
     execution = runbook.start(GRANT)
-    runbook.states.send_task_failure(taskToken=token(runbook.heard()), error="ApprovalRefused", cause="not tonight")
+    runbook.refuse(runbook.heard(), "not tonight")
     error, cause = runbook.end(execution)
     assert error == "ApprovalRefused" and "not tonight" in cause and "nothing was changed" in cause
     assert runbook.entries() == []
@@ -80,7 +74,7 @@ def test_what_is_refused_is_not_done(runbook):
 @with_(approval="true")
 def test_an_answer_that_does_not_say_yes_is_no(runbook):
     execution = runbook.start(GRANT)
-    runbook.states.send_task_success(taskToken=token(runbook.heard()), output=json.dumps({"approved": "perhaps"}))
+    runbook.approve(runbook.heard(), approved="perhaps")
     assert runbook.end(execution)[0] == "ApprovalRefused"
     assert runbook.entries() == []
 
@@ -142,7 +136,7 @@ def test_an_empty_event_fails_with_the_functions_words_too(runbook):
 
 def test_where_no_chat_is_deployed_what_comes_from_chat_is_asked_for_on_the_topic(runbook):
     execution = runbook.start(GRANT | {"chat": {"responseUrl": "https://hooks.slack.com/commands/1"}})
-    runbook.states.send_task_success(taskToken=token(runbook.heard()), output=json.dumps({"approved": True, "by": "john"}))
+    runbook.approve(runbook.heard())
     assert runbook.end(execution)["status"] == "GRANTED"
     assert runbook.run({"action": "inspect", "clusterName": "prod", "chat": {}})["status"] == "INSPECTED"
 
@@ -159,13 +153,13 @@ def test_what_aws_refuses_fails_with_what_was_changed(runbook, operation, kind, 
         assert "already changed: the access entry was created" in cause
 
 
+def test_chat_is_told_how_long_the_runbook_waits_for_its_answer():
+    asked = definition("recover")["States"]["AskInChat"]
+    assert f"+ {asked['TimeoutSeconds'] * 1000})" in asked["Arguments"]["Payload"]["ask"]["until"]
+    words = asked["Catch"][0]["Assign"]["failure"]["Cause"]
+    assert f"within {asked['TimeoutSeconds'] // 60} minutes" in words
+
+
 def test_the_names_of_errors_are_those_of_the_code():
-    code = (ROOT / "src/error.rs").read_text()
-    names = set(re.findall(r"Self::(\w+),", re.search(r"ALL: .*?\[(.*?)\];", code, re.S)[1]))
-    retryable = set(re.findall(r"Self::(\w+)", re.search(r"fn is_retryable.*?\n    }", code, re.S)[0]))
-    for state in (DEFINITION["States"]["Plan"], DEFINITION["States"]["Act"]):
-        ours, platform = (set(retry["ErrorEquals"]) for retry in state["Retry"])
-        assert ours == retryable
-        assert all(name.startswith("Lambda.") for name in platform)
-        caught = [set(catch["ErrorEquals"]) for catch in state["Catch"]]
-        assert caught == [names - retryable, retryable, {"States.ALL"}]
+    states = definition("recover")["States"]
+    names_agree_with_the_code(states["Plan"], states["Act"])
