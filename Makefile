@@ -1,7 +1,7 @@
 # The commands of this project. Everything that they need beside Rust, Python 3.11 and make, they install under .tools/, pinned.
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python bench instructions lint check-template build requirements clean
+.PHONY: help demo test test-rust test-python previews bench instructions lint check-template build requirements clean
 
 PYTHON ?= python3.11
 VENVS := aws ministack checks
@@ -21,9 +21,12 @@ test-rust: .needs-cargo
 	cargo test --locked --workspace
 
 test-python: .needs-cargo .tools/aws/.installed .tools/ministack/.installed
-	cargo build --locked --quiet --bin eks-break-glass
-	cargo build --locked --quiet -p simulator
+	cargo build --locked --quiet -p eks-break-glass -p simulator
 	.tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness tests/template
+
+previews: .needs-cargo .tools/aws/.installed .tools/ministack/.installed ## Draws the messages of docs/chat/ anew, from what the chat function posts
+	cargo build --locked --quiet -p eks-break-glass -p simulator
+	UPDATE_PREVIEWS=1 .tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness/test_chat.py
 
 bench: .needs-cargo .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
 	cargo build --locked --release -p eks-break-glass -p bare -p bench

@@ -1,5 +1,6 @@
 """The chat function of the template: its settings, its URL, and the fences of its role."""
 
+import json
 import re
 
 import pytest
@@ -93,3 +94,24 @@ def test_the_secret_is_one(arn):
     pattern = TEMPLATE["Parameters"]["SlackSecretArn"]["AllowedPattern"]
     assert re.fullmatch(pattern, SECRET) and re.fullmatch(pattern, "")
     assert not re.fullmatch(pattern, arn)
+
+
+def test_the_manifest_of_the_slack_app_asks_for_little_and_its_urls_are_to_be_put_right():
+    """Lengths: App manifest reference in Slack's documentation."""
+    text = (ROOT / "slack-app-manifest.json").read_text()
+    manifest = json.loads(text)
+    assert set(manifest) == {"_metadata", "display_information", "features", "oauth_config", "settings"}
+    [command] = manifest["features"]["slash_commands"]
+    interactivity = manifest["settings"]["interactivity"]
+    assert command["command"] == "/break-glass" and interactivity["is_enabled"] is True
+    assert command["url"] == interactivity["request_url"] and command["url"].startswith("https://")
+    assert text.count("https://") == 2, "both are replaced by the output SlackRequestUrl"
+    assert manifest["oauth_config"]["scopes"] == {"bot": ["commands", "usergroups:read"]}
+    assert len(manifest["display_information"]["name"]) <= 35 and len(manifest["display_information"]["description"]) <= 140
+    assert len(command["description"]) <= 2000 and len(command["usage_hint"]) <= 1000
+
+
+def test_the_guide_names_what_there_is():
+    guide = (ROOT / "docs/chat.md").read_text()
+    for name in re.findall(r"\b(?:Slack|Chat)[A-Z]\w+\b", guide):
+        assert name in TEMPLATE["Parameters"] or name in TEMPLATE["Outputs"], name
