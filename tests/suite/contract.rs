@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use eks_break_glass::arn::Region;
 use eks_break_glass::chat::grammar;
+use eks_break_glass::chat::settings::Aliases;
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
@@ -179,9 +180,14 @@ fn every_command_of_the_documents_is_there() {
 }
 
 #[test]
-fn the_guide_to_chat_has_every_form_of_the_command() {
+fn the_guide_to_chat_has_every_form_of_the_command_and_a_map_that_can_be_read() {
     let forms: Vec<_> = grammar::forms().map(|(form, purpose)| format!("| `{form}` | {purpose} |")).collect();
-    assert!(read("docs/chat.md").contains(&forms.join("\n")), "{}", forms.join("\n"));
+    let guide = read("docs/chat.md");
+    assert!(guide.contains(&forms.join("\n")), "{}", forms.join("\n"));
+    for block in blocks(&guide, "json") {
+        let aliases: Aliases = serde_json::from_str(&block).unwrap();
+        assert!(!aliases.clusters.is_empty() && !aliases.principals.is_empty());
+    }
 }
 
 /// The pure files know no async, no SDK, no clock, no environment and no log.

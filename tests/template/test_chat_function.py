@@ -29,6 +29,8 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
         "RECOVER_STATE_MACHINE_ARN": "RecoverStateMachine"
     }
     assert all(name in TEMPLATE["Parameters"] for name in documented.values())
+    code = (ROOT / "src/chat/settings.rs").read_text()
+    assert all(f'"{name}"' in code for name in variables), "all are read"
 
 
 def test_without_a_secret_there_is_no_chat():
