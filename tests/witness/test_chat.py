@@ -42,12 +42,12 @@ class Workspace(Slack):
         ministack.client("scheduler").create_schedule_group(Name="eks-break-glass")
         self.secrets = ministack.client("secretsmanager")
         secret = json.dumps({"signingSecret": SECRET, "botToken": "xoxb-example"})
-        self.secret_arn = self.secrets.create_secret(Name="slack", SecretString=secret)["ARN"]
+        secret_arn = self.secrets.create_secret(Name="slack", SecretString=secret)["ARN"]
         aliases = {"clusters": {"main": "prod"}, "principals": {JANE: ADMIN, "oncall": ADMIN}}
         variables = {
             "AWS_ENDPOINT_URL": ministack.url,
             "RECOVER_STATE_MACHINE_ARN": self.runbook.machine,
-            "SLACK_SECRET_ARN": self.secret_arn,
+            "SLACK_SECRET_ARN": secret_arn,
             "SLACK_TEAMS": TEAM,
             "SLACK_RESPONSE_HOSTS": self.host,
             "SLACK_API_URL": f"http://{self.host}/api",

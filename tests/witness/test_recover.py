@@ -138,6 +138,7 @@ def test_where_no_chat_is_deployed_what_comes_from_chat_is_asked_for_on_the_topi
     execution = runbook.start(GRANT | {"chat": {"responseUrl": "https://hooks.slack.com/commands/1"}})
     runbook.approve(runbook.heard())
     assert runbook.end(execution)["status"] == "GRANTED"
+    assert not {"AskInChat", "TellInChat"} & set(runbook.entered(execution))
     assert runbook.run({"action": "inspect", "clusterName": "prod", "chat": {}})["status"] == "INSPECTED"
 
 
