@@ -1,6 +1,6 @@
 //! Who may approve what, and what a click means. Decided here; Step Functions is told elsewhere.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -9,6 +9,8 @@ use super::settings::Rules;
 use super::signature::{seal, unseal};
 use crate::aws::Decision;
 
+/// How long a request for approval waits: as long as the runbook does.
+pub const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// The longest value of a button. Source: "Button element" in Slack's Block Kit reference.
 pub const LONGEST_VALUE: usize = 2000;
 /// What the buttons are sealed for.
@@ -80,7 +82,7 @@ pub enum Objection {
     Forged,
     /// Nobody approves of what they asked for themselves.
     OwnRequest,
-    /// The runbook waits no more.
+    /// The hour is over.
     TooLate,
     /// They are not among those who may.
     NotAnApprover,

@@ -52,8 +52,6 @@ pub(super) struct Reply {
 #[serde(rename_all = "camelCase")]
 struct Ask {
     task_token: String,
-    /// When the runbook stops waiting for an answer.
-    until: Timestamp,
     event: Value,
     plan: Value,
     chat: Conversation,
@@ -300,7 +298,7 @@ impl Desk<'_> {
             Ok(ask) => ask,
             Err(error) => return invalid("ask", &error.to_string()),
         };
-        let (secret, ends) = (&call.secret.signing_secret, ask.until);
+        let (secret, ends) = (&call.secret.signing_secret, call.now + approval::LIFE);
         let Some(requester) = ask.chat.requester().filter(|_| ask.chat.is_proved(secret, &ask.event, call.now)) else {
             return invalid(
                 "ask",
