@@ -8,20 +8,20 @@ import threading
 import time
 import urllib.parse
 
+from emulator import deploy
 from slack_sdk.models.blocks import Block
 from slack_sdk.signature import SignatureVerifier
 
-TEAM, CHANNEL = "T0EXAMPLE", "C0INCIDENT"
+TEAM, CHANNEL, BOT_TOKEN = "T0EXAMPLE", "C0INCIDENT", "xoxb-example"
 # "You can respond up to five times within 30 minutes" (Slack, Handling user interaction).
 MOST_ANSWERS = 5
 
 
 class Slack:
-    """A workspace with one channel, whose app's requests go to `function`: a host to connect to and the name to ask for."""
+    """A workspace with one channel."""
 
     def __init__(self, secret):
-        self.secret, self.function = secret, None
-        self.groups = {}
+        self.secret, self.groups = secret, {}
         # What the channel shows: messages by `ts`, and the answers in each one's thread.
         self.shown, self.threads = {}, {}
         # Only one person sees these, and nothing can replace them.
@@ -51,6 +51,19 @@ class Slack:
         self.host = f"127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def install(self, aws, name, variables):
+        """The chat function's real binary in MiniStack, behind the URL that this app's requests go to."""
+        secret = json.dumps({"signingSecret": self.secret, "botToken": BOT_TOKEN})
+        there = {
+            "AWS_ENDPOINT_URL": aws.url,
+            "SLACK_SECRET_ARN": aws.client("secretsmanager").create_secret(Name="slack", SecretString=secret)["ARN"],
+            "SLACK_RESPONSE_HOSTS": self.host,
+            "SLACK_API_URL": f"http://{self.host}/api",
+        }
+        deploy(aws, there | variables, name, "chat")
+        url = aws.client("lambda").create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+        self.address, self.name = aws.url.removeprefix("http://"), url.removeprefix("https://").rstrip("/")
+
     def close(self):
         self.server.shutdown()
         self.server.server_close()
@@ -58,7 +71,7 @@ class Slack:
     def take(self, path, headers, body):
         """Something that the app has sent: a message to a `response_url`, or a call of the Web API."""
         if path.startswith("/api/usergroups.users.list"):
-            assert headers["Authorization"] == "Bearer xoxb-example"
+            assert headers["Authorization"] == f"Bearer {BOT_TOKEN}"
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query or body.decode())
             return 200, json.dumps({"ok": True, "users": self.groups.get(query["usergroup"][0], [])}).encode()
         with self.changed:
@@ -169,9 +182,8 @@ class Slack:
 
     def send(self, body, headers=None):
         """The status that a request is answered with, and the body."""
-        address, name = self.function
-        connection = http.client.HTTPConnection(address, timeout=60)
-        connection.request("POST", "/", body.encode(), {"Host": name} | (self.headers(body) if headers is None else headers))
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection.request("POST", "/", body.encode(), {"Host": self.name} | (self.headers(body) if headers is None else headers))
         answer = connection.getresponse()
         status, text = answer.status, answer.read().decode()
         connection.close()

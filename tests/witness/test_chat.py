@@ -7,7 +7,7 @@ import time
 
 import pytest
 from conftest import ACCOUNT, ADMIN, started
-from emulator import deploy, running
+from emulator import running
 from previews import same_as_preview
 from runbook import Runbook
 from slack import TEAM, Slack, buttons, check, says
@@ -40,24 +40,15 @@ class Workspace(Slack):
         substitutions = {"RequireApproval": approval, "ChatFunctionArn": CHAT}
         self.runbook = Runbook("recover", ministack, simulator, there, substitutions, approval_seconds)
         ministack.client("scheduler").create_schedule_group(Name="eks-break-glass")
-        self.secrets = ministack.client("secretsmanager")
-        secret = json.dumps({"signingSecret": SECRET, "botToken": "xoxb-example"})
-        secret_arn = self.secrets.create_secret(Name="slack", SecretString=secret)["ARN"]
         aliases = {"clusters": {"main": "prod"}, "principals": {JANE: ADMIN, "oncall": ADMIN}}
         variables = {
-            "AWS_ENDPOINT_URL": ministack.url,
             "RECOVER_STATE_MACHINE_ARN": self.runbook.machine,
-            "SLACK_SECRET_ARN": secret_arn,
             "SLACK_TEAMS": TEAM,
-            "SLACK_RESPONSE_HOSTS": self.host,
-            "SLACK_API_URL": f"http://{self.host}/api",
             "CHAT_APPROVERS": f"{JOHN},S0ONCALL",
             "CHAT_ALIASES": json.dumps(aliases),
         }
-        assert deploy(ministack, variables, "eks-break-glass-chat", "chat") == CHAT
+        self.install(ministack, "eks-break-glass-chat", variables)
         self.logs = ministack.client("logs")
-        url = ministack.client("lambda").create_function_url_config(FunctionName="eks-break-glass-chat", AuthType="NONE")["FunctionUrl"]
-        self.function = ministack.url.removeprefix("http://"), url.removeprefix("https://").rstrip("/")
 
     def ask(self, user=JANE, text=ASK):
         """The `ts` of the request for approval that a command leads to."""
@@ -295,11 +286,11 @@ def test_where_chat_cannot_be_asked_the_topic_is(slack):
     assert slack.runbook.end(execution)["status"] == "GRANTED", "and an outcome that cannot be told takes nothing back"
 
 
-def test_a_new_signing_secret_needs_no_deployment(slack):
+def test_a_new_signing_secret_needs_no_deployment(slack, ministack):
     assert slack.type("help", JANE)[0] == 200
     slack.secret = "the-next-signing-secret"
     assert slack.type("help", JANE)[0] == 401
-    slack.secrets.put_secret_value(SecretId="slack", SecretString=slack.secret)
+    ministack.client("secretsmanager").put_secret_value(SecretId="slack", SecretString=slack.secret)
     for _ in range(300):
         status, _ = slack.type("help", JANE)
         if status == 200:

@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 from conftest import ACCOUNT
-from emulator import deploy, running
+from emulator import running
 from slack import Slack
 from slack_sdk.signature import SignatureVerifier
 
@@ -23,14 +23,10 @@ TIME, SIGNATURE = "X-Slack-Request-Timestamp", "X-Slack-Signature"
 @pytest.fixture(scope="module")
 def slack():
     with running(access_key=ACCOUNT) as aws:
-        secret = aws.client("secretsmanager").create_secret(Name="slack", SecretString=SECRET)["ARN"]
         workspace = Slack(SECRET)
         machine = f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:recover"
-        variables = {"AWS_ENDPOINT_URL": aws.url, "RECOVER_STATE_MACHINE_ARN": machine, "SLACK_SECRET_ARN": secret}
-        deploy(aws, variables | {"SLACK_RESPONSE_HOSTS": workspace.host}, "chat", "chat")
+        workspace.install(aws, "chat", {"RECOVER_STATE_MACHINE_ARN": machine})
         workspace.functions = aws.client("lambda")
-        url = workspace.functions.create_function_url_config(FunctionName="chat", AuthType="NONE")["FunctionUrl"]
-        workspace.function = aws.url.removeprefix("http://"), url.removeprefix("https://").rstrip("/")
         yield workspace
         workspace.close()
 
