@@ -1,4 +1,4 @@
-//! Between Lambda and the domain: JSON in, JSON or a named error out. The only file that knows `lambda_runtime`.
+//! Between Lambda and the domain: JSON in, JSON or a named error out. The only file of this function that knows `lambda_runtime`.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

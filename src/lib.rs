@@ -23,6 +23,7 @@
 //! | [`context`] | what a request is carried out with |
 //! | [`aws`] | each API operation as a method, in and out of our own types |
 //! | [`clock`] | what time it is, how long there is left, and the only wait loop |
+//! | [`chat`] | a second function: `/break-glass` in Slack starts the runbook and answers it |
 
 pub mod announce;
 pub mod apply;

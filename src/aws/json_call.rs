@@ -70,7 +70,13 @@ impl JsonEndpoints {
     pub(super) fn new(home: &Region, fips: bool, moved: impl Fn(&str) -> Option<String>) -> Self {
         let endpoint = |service: Service| {
             let Facts { variable, host, .. } = service.facts();
-            let fips = if fips { "-fips" } else { "" };
+            // Where the plain name is the one that complies. Source: the services' endpoint rules.
+            let complies = match service {
+                Service::EventBridge => home.as_str().starts_with("us-gov-"),
+                Service::StepFunctions => home.as_str() == "us-gov-west-1",
+                Service::SecretsManager => false,
+            };
+            let fips = if fips && !complies { "-fips" } else { "" };
             moved(&format!("AWS_ENDPOINT_URL_{variable}"))
                 .unwrap_or_else(|| format!("https://{host}{fips}.{home}.{}", Partition::of_region(home).dns_suffix()))
         };
@@ -206,5 +212,36 @@ impl Connection {
             request.headers_mut().insert(header.name(), header.value().to_owned());
         }
         Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(region: &str, fips: bool, service: Service) -> Result<String, String> {
+        let home = Region::parse(region).map_err(|error| error.to_string())?;
+        let moved =
+            |name: &str| (name == "AWS_ENDPOINT_URL_SFN" && region == "eu-west-3").then(|| "http://moved".to_owned());
+        Ok(JsonEndpoints::new(&home, fips, moved).of(service).to_owned())
+    }
+
+    #[test]
+    fn each_service_answers_where_the_sdks_would_look_for_it() -> Result<(), String> {
+        for (region, fips, service, host) in [
+            ("eu-west-1", false, Service::EventBridge, "https://events.eu-west-1.amazonaws.com"),
+            ("us-east-1", true, Service::EventBridge, "https://events-fips.us-east-1.amazonaws.com"),
+            ("us-gov-west-1", true, Service::EventBridge, "https://events.us-gov-west-1.amazonaws.com"),
+            ("eu-west-1", false, Service::SecretsManager, "https://secretsmanager.eu-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, Service::SecretsManager, "https://secretsmanager-fips.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", false, Service::StepFunctions, "https://states.cn-north-1.amazonaws.com.cn"),
+            ("us-east-1", true, Service::StepFunctions, "https://states-fips.us-east-1.amazonaws.com"),
+            ("us-gov-east-1", true, Service::StepFunctions, "https://states-fips.us-gov-east-1.amazonaws.com"),
+            ("us-gov-west-1", true, Service::StepFunctions, "https://states.us-gov-west-1.amazonaws.com"),
+            ("eu-west-3", false, Service::StepFunctions, "http://moved"),
+        ] {
+            assert_eq!(endpoint(region, fips, service)?, host, "{region}");
+        }
+        Ok(())
     }
 }

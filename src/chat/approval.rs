@@ -9,8 +9,8 @@ use super::settings::Rules;
 use super::signature::{seal, unseal};
 use crate::aws::Decision;
 
-/// How long a request for approval waits: as long as the runbook does.
-pub const LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// How long a request for approval waits where the runbook does not say; it says what it does itself.
+pub const LIFE: SignedDuration = SignedDuration::from_mins(25);
 /// The longest value of a button. Source: "Button element" in Slack's Block Kit reference.
 pub const LONGEST_VALUE: usize = 2000;
 /// What the buttons are sealed for.
@@ -82,7 +82,7 @@ pub enum Objection {
     Forged,
     /// Nobody approves of what they asked for themselves.
     OwnRequest,
-    /// The hour is over.
+    /// Somebody has answered, or the time is over.
     TooLate,
     /// They are not among those who may.
     NotAnApprover,

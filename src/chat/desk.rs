@@ -55,6 +55,8 @@ struct Ask {
     event: Value,
     plan: Value,
     chat: Conversation,
+    /// When the task gives up waiting.
+    until: Option<Timestamp>,
 }
 
 /// The runbook's request to tell the outcome.
@@ -84,34 +86,36 @@ struct Approved {
 impl Desk<'_> {
     /// Serves a request that Slack has signed.
     pub(super) async fn serve(&self, incoming: &Incoming, call: &Call<'_>) -> Reply {
-        let (person, url, action) = match incoming {
-            Incoming::Other => {
-                return Reply { body: None, audit: Audit::new(Level::Info, "IGNORED", json!({ "action": "other" })) };
-            }
-            Incoming::Command(typed) => (&typed.person, &typed.response_url, "command"),
-            Incoming::Click(click) => (&click.person, &click.response_url, "click"),
-        };
-        let refused = |why: &str, status: &str| {
-            let fields = json!({ "action": action, "requestedBy": person.to_string(), "errorMessage": why });
-            Reply { body: Some(whisper(&escape(why))), audit: Audit::new(Level::Warn, status, fields) }
-        };
-        if !self.rules.teams.is_empty() && !self.rules.teams.contains(&person.team) {
-            return refused(
-                "Your workspace may not use this app (the setting `SLACK_TEAMS`). Nothing was done.",
-                "TEAM_REFUSED",
-            );
-        }
-        if !may_post_to(url, &self.settings.response_hosts) {
-            return refused(
-                "The answer would have to go where this app posts nothing (the setting `SLACK_RESPONSE_HOSTS`). Nothing was done.",
-                "RESPONSE_URL_REFUSED",
-            );
-        }
         match incoming {
-            Incoming::Command(typed) => self.command(typed, call).await,
-            Incoming::Click(click) => self.click(click, call).await,
-            Incoming::Other => refused("", "IGNORED"),
+            Incoming::Other => {
+                Reply { body: None, audit: Audit::new(Level::Info, "IGNORED", json!({ "action": "other" })) }
+            }
+            Incoming::Command(typed) => match self.turned_away("command", &typed.person, &typed.response_url) {
+                Some((words, audit)) => Reply { body: Some(whisper(words)), audit },
+                None => self.command(typed, call).await,
+            },
+            // What a click is answered with, Slack shows to nobody.
+            Incoming::Click(click) => match self.turned_away("click", &click.person, &click.response_url) {
+                Some((_, audit)) => Reply { body: None, audit },
+                None => self.click(click, call).await,
+            },
         }
+    }
+
+    /// Why somebody is not served at all.
+    fn turned_away(&self, action: &str, person: &Person, url: &str) -> Option<(&'static str, Audit)> {
+        let (status, words) = if !self.rules.teams.is_empty() && !self.rules.teams.contains(&person.team) {
+            ("TEAM_REFUSED", "Your workspace may not use this app (the setting `SLACK_TEAMS`). Nothing was done.")
+        } else if !may_post_to(url, &self.settings.response_hosts) {
+            (
+                "RESPONSE_URL_REFUSED",
+                "The answer would have to go where this app posts nothing (the setting `SLACK_RESPONSE_HOSTS`). Nothing was done.",
+            )
+        } else {
+            return None;
+        };
+        let fields = json!({ "action": action, "requestedBy": person.to_string(), "errorMessage": words });
+        Some((words, Audit::new(Level::Warn, status, fields)))
     }
 
     async fn command(&self, typed: &Typed, call: &Call<'_>) -> Reply {
@@ -140,7 +144,7 @@ impl Desk<'_> {
             began: call.sent.as_second(),
             proof: String::new(),
         };
-        let (started, audit) = self.start(event.clone(), conversation, &typed.trigger, call).await;
+        let (started, audit) = self.start(event.clone(), &typed.person, conversation, &typed.trigger, call).await;
         let body = match started {
             Ok(name) => message::started(verb, &event, &name),
             Err(error) => whisper(&not_started(&error)),
@@ -152,40 +156,37 @@ impl Desk<'_> {
     async fn start(
         &self,
         mut event: Value,
+        person: &Person,
         conversation: Conversation,
         trigger: &str,
         call: &Call<'_>,
     ) -> (Result<String, CallError>, Audit) {
-        let Some(person) = conversation.requester() else {
-            let error = CallError::Unanswered("nobody is known to have asked".to_owned());
-            return (Err(error), Audit::new(Level::Error, "INTERNAL", json!({})));
-        };
         let name = format!("slack-{}", digest(&[&person.team, trigger], NAME_DIGITS));
-        let mut fields = json!({ "action": conversation.command, "execution": name, "channel": conversation.channel });
+        let fields = json!({ "action": conversation.command, "execution": name, "channel": conversation.channel });
+        let mut audit = Audit::new(Level::Error, "NOT_STARTED", fields);
         if let Some(event) = event.as_object_mut() {
             event.insert("requestedBy".to_owned(), json!(person.to_string()));
-            let known = fields.as_object_mut().into_iter();
-            for fields in known {
-                for name in ["clusterName", "principalArn", "policyArn", "duration", "reason", "requestedBy"] {
-                    fields.insert(name.to_owned(), event.get(name).cloned().unwrap_or_default());
-                }
+        }
+        for field in ["clusterName", "principalArn", "policyArn", "duration", "reason", "requestedBy"] {
+            audit.set(field, event.get(field).cloned().unwrap_or_default());
+        }
+        // Never without its conversation: the runbook would ask nobody.
+        let Some(conversation) = conversation.proved(&call.secret.signing_secret, &event) else {
+            return (Err(CallError::Unanswered("the signing secret cannot be used".to_owned())), audit);
+        };
+        if let Some(input) = event.as_object_mut() {
+            input.insert("chat".to_owned(), json!(conversation));
+        }
+        match self.aws.start_execution(&self.rules.runbook, &name, &event, call.now, call.deadline).await {
+            Ok(started) => {
+                audit.end(Level::Info, if started == Started::Now { "STARTED" } else { "ALREADY_STARTED" });
+                (Ok(name), audit)
+            }
+            Err(error) => {
+                audit.set("errorMessage", json!(error.to_string()));
+                (Err(error), audit)
             }
         }
-        let proved = conversation.proved(&call.secret.signing_secret, &event);
-        if let Some(input) = event.as_object_mut() {
-            input.insert("chat".to_owned(), json!(proved));
-        }
-        let started = self.aws.start_execution(&self.rules.runbook, &name, &event, call.now, call.deadline).await;
-        let (level, status) = match &started {
-            Ok(Started::Now) => (Level::Info, "STARTED"),
-            Ok(Started::Before) => (Level::Info, "ALREADY_STARTED"),
-            Err(_) => (Level::Error, "NOT_STARTED"),
-        };
-        let mut audit = Audit::new(level, status, fields);
-        if let Err(error) = &started {
-            audit.set("errorMessage", json!(error.to_string()));
-        }
-        (started.map(|_| name), audit)
     }
 
     async fn click(&self, click: &Click, call: &Call<'_>) -> Reply {
@@ -284,7 +285,7 @@ impl Desk<'_> {
             began: call.sent.as_second(),
             proof: String::new(),
         };
-        let (started, audit) = self.start(event, conversation, &click.trigger, call).await;
+        let (started, audit) = self.start(event, &click.person, conversation, &click.trigger, call).await;
         let told = match started {
             Ok(_) => message::undoing(&click.blocks, &click.person),
             Err(error) => whisper(&not_started(&error)),
@@ -298,7 +299,7 @@ impl Desk<'_> {
             Ok(ask) => ask,
             Err(error) => return invalid("ask", &error.to_string()),
         };
-        let (secret, ends) = (&call.secret.signing_secret, call.now + approval::LIFE);
+        let (secret, ends) = (&call.secret.signing_secret, ask.until.unwrap_or(call.now + approval::LIFE));
         let Some(requester) = ask.chat.requester().filter(|_| ask.chat.is_proved(secret, &ask.event, call.now)) else {
             return invalid(
                 "ask",

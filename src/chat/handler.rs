@@ -270,6 +270,12 @@ impl Audit {
         audit
     }
 
+    /// How it ended after all.
+    pub(super) fn end(&mut self, level: Level, outcome: &str) {
+        self.level = level;
+        self.set("status", json!(outcome));
+    }
+
     pub(super) fn set(&mut self, name: &str, value: Value) {
         self.fields.insert(name.to_owned(), value);
     }

@@ -52,7 +52,7 @@ pub fn help(aliases: &super::settings::Aliases) -> Value {
         [] => section(&format!("{what}.")),
         names => {
             let names: Vec<_> = names.iter().map(|name| code(name)).collect();
-            section(&format!("{what}, or one of: {}.", bounded_list(&names)))
+            section(&format!("{what}, or one of: {}.", bounded_list(&names, ", ")))
         }
     };
     json!({
@@ -194,7 +194,7 @@ fn detail_blocks(ending: &Ending<'_>) -> Vec<Value> {
     let next: Vec<_> = entries(result, "/nextSteps").filter_map(Value::as_str).map(code).collect();
     let mut blocks: Vec<_> = list("What was done", &steps).into_iter().collect();
     if !next.is_empty() {
-        blocks.push(section(&format!("*What to do next*\n{}", next.join("\n"))));
+        blocks.push(section(&format!("*What to do next*\n{}", bounded_list(&next, "\n"))));
     }
     blocks
 }
@@ -241,7 +241,7 @@ fn facts(event: &Value, result: Option<&Value>) -> Vec<(&'static str, String)> {
     facts.push(("Policy", code(policy_name(text_at(event, "/policyArn").unwrap_or(PolicyArn::CLUSTER_ADMIN)))));
     let namespaces: Vec<_> = entries(event, "/accessScope/namespaces").filter_map(Value::as_str).map(code).collect();
     if !namespaces.is_empty() {
-        facts.push(("Namespaces", bounded_list(&namespaces)));
+        facts.push(("Namespaces", bounded_list(&namespaces, ", ")));
     }
     if text_at(event, "/action") == Some("revoke") {
         return facts;
@@ -259,17 +259,17 @@ fn facts(event: &Value, result: Option<&Value>) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// As many of these, which are escaped already, as fit a field.
-fn bounded_list(items: &[String]) -> String {
+/// As many of these, which are escaped already, as fit a field, and so a section.
+fn bounded_list(items: &[String], between: &str) -> String {
     let mut length = 0;
     let fits = |item: &&String| {
-        length += item.len() + 2;
+        length += item.len() + between.len();
         length < LONGEST_FIELD - 100
     };
     let shown: Vec<_> = items.iter().take_while(fits).map(String::as_str).collect();
     match items.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+        0 => shown.join(between),
+        more => format!("{}{between}and {more} more", shown.join(between)),
     }
 }
 
