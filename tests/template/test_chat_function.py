@@ -35,7 +35,7 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
 
 def test_without_a_secret_there_is_no_chat():
     made = [name for name, resource in RESOURCES.items() if resource.get("Condition") == "ChatIsUsed"]
-    assert made == ["ChatFunction", "ChatLogGroup", "ChatRole", "AskAndTellInChat"]
+    assert made == ["ChatFunction", "ChatFunctionLogGroup", "ChatFunctionRole", "AskAndTellInChat"]
     assert TEMPLATE["Outputs"]["SlackRequestUrl"]["Condition"] == "ChatIsUsed"
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], parameters()) is False
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], values()) is True
@@ -85,7 +85,7 @@ def test_the_url_is_open_and_what_is_behind_it_is_short():
     ],
 )
 def test_the_role_starts_and_answers_the_runbook_reads_one_secret_and_that_is_all(expected, action, resource):
-    role = resolve(RESOURCES["ChatRole"]["Properties"], values())
+    role = resolve(RESOURCES["ChatFunctionRole"]["Properties"], values())
     assert "ManagedPolicyArns" not in role
     statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
     assert allows(statements, action, resource) is expected
