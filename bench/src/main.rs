@@ -1,9 +1,11 @@
 //! Measures the function in one run beside what people would use instead: a bare `lambda_runtime` function (the floor), a
-//! boto3 handler, and the AWS CLI commands of the article, all over HTTPS against the same simulated EKS.
+//! boto3 handler, and the AWS CLI commands of the article, all over HTTPS against the same simulated EKS; then how soon the chat function
+//! acknowledges a command, and an inspection of the largest cluster.
 //!
 //! Times wobble, so medians and ratios are printed and nothing is asserted about them. Instruction counts do not:
 //! `--instructions` holds those against `bench/limits.json`.
 
+mod chat;
 mod inspect;
 mod instructions;
 mod lambda;
@@ -28,6 +30,9 @@ struct Arguments {
     /// The function's release binary.
     #[arg(long, default_value = "target/release/eks-break-glass")]
     function: PathBuf,
+    /// The chat function's release binary.
+    #[arg(long, default_value = "target/release/chat")]
+    chat: PathBuf,
     /// The bare function's release binary.
     #[arg(long, default_value = "target/release/bare")]
     bare: PathBuf,
@@ -127,6 +132,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     let _ = writeln!(io::stderr());
     report::print(&arguments.function, &arguments.bare, &ours, &bare, &boto3, &cli)?;
+    chat::measure(&arguments.chat, arguments.rounds).await?;
     inspect::measure(&arguments.function).await?;
     if arguments.python.is_none() || arguments.aws.is_none() {
         writeln!(io::stdout(), "\nleft out, for want of --python or --aws: boto3, the AWS CLI")?;

@@ -101,10 +101,10 @@ fn quotient(of: Option<u64>, to: Option<u64>) -> Option<f64> {
     Some(of? as f64 / to? as f64)
 }
 
-fn milliseconds(time: Option<Duration>) -> String {
+pub(crate) fn milliseconds(time: Option<Duration>) -> String {
     time.map_or("-".to_owned(), |time| format!("{:.2} ms", time.as_secs_f64() * 1000.0))
 }
 
-fn megabytes(bytes: Option<u64>) -> String {
+pub(crate) fn megabytes(bytes: Option<u64>) -> String {
     quotient(bytes, Some(1_000_000)).map_or("-".to_owned(), |size| format!("{size:.1} MB"))
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::json;
 
-use crate::listener::{Answer, Listener};
+use crate::listener::{self, Answer, Listener};
 pub use crate::tls::TestAuthority;
 use crate::{Simulation, World};
 
@@ -101,6 +101,42 @@ impl Answer for Door {
             return Some(control::answer(&self.simulation, &self.initial, &request));
         }
         self.simulation.serve(request).await.ok()
+    }
+}
+
+/// Services that no world is simulated for, over HTTPS: each operation is answered with JSON of its owner's making. Dropping it closes the
+/// socket and every connection.
+#[derive(Debug)]
+pub struct Stub {
+    listener: Listener,
+}
+
+impl Stub {
+    /// Serves on a free loopback port; `answer` is given the operation, and answers with the body, or `None` for HTTP status 404.
+    ///
+    /// # Errors
+    /// Where no port can be bound.
+    pub async fn https(authority: &TestAuthority, answer: fn(&str) -> Option<serde_json::Value>) -> io::Result<Self> {
+        Ok(Self { listener: Listener::bind(FREE_PORT, Some(authority.acceptor()), StubDoor(answer)).await? })
+    }
+
+    /// What `AWS_ENDPOINT_URL` is set to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.listener.address())
+    }
+}
+
+#[derive(Clone)]
+struct StubDoor(fn(&str) -> Option<serde_json::Value>);
+
+impl Answer for StubDoor {
+    async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        // AWS's JSON protocol: `AWSStepFunctions.StartExecution`.
+        let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let answer = self.0(target.rsplit('.').next().unwrap_or_default());
+        let status = if answer.is_some() { http::StatusCode::OK } else { http::StatusCode::NOT_FOUND };
+        Some(listener::json(status, &answer.unwrap_or_default()))
     }
 }
 
