@@ -1,7 +1,7 @@
 # The commands of this project. Everything that they need beside Rust, Python 3.11 and make, they install under .tools/, pinned.
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python fuzz bench instructions lint check-template build release reproducible requirements clean
+.PHONY: help demo test test-rust test-python previews fuzz bench instructions lint check-template build release reproducible requirements clean
 
 PYTHON ?= python3.11
 VENVS := aws ministack checks pins
@@ -21,9 +21,12 @@ test-rust: .needs-cargo
 	cargo test --locked --workspace
 
 test-python: .needs-cargo .tools/aws/.installed .tools/ministack/.installed
-	cargo build --locked --quiet --bin eks-break-glass
-	cargo build --locked --quiet -p simulator
+	cargo build --locked --quiet -p eks-break-glass -p simulator
 	.tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness tests/template
+
+previews: .needs-cargo .tools/aws/.installed .tools/ministack/.installed ## Draws the messages of docs/chat/ anew, from what the chat function posts
+	cargo build --locked --quiet -p eks-break-glass -p simulator
+	UPDATE_PREVIEWS=1 .tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness/test_chat.py
 
 fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (every run of the tests makes some, too)
 	FUZZ_CASES=$(or $(CASES),5000000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \

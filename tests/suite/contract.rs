@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use eks_break_glass::arn::Region;
+use eks_break_glass::chat::grammar;
+use eks_break_glass::chat::settings::Aliases;
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
@@ -179,6 +181,7 @@ fn every_command_of_the_documents_is_there() {
     for path in [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/chat.md",
         "docs/simulator.md",
         "docs/performance.md",
         "docs/runbooks.md",
@@ -235,6 +238,17 @@ fn what_is_installed_for_the_tests_is_pinned_by_its_hash() {
     }
     for line in makefile.lines().filter(|line| line.contains("cargo install")) {
         assert!(line.contains("--locked --version "), "{line}");
+    }
+}
+
+#[test]
+fn the_guide_to_chat_has_every_form_of_the_command_and_a_map_that_can_be_read() {
+    let forms: Vec<_> = grammar::forms().map(|(form, purpose)| format!("| `{form}` | {purpose} |")).collect();
+    let guide = read("docs/chat.md");
+    assert!(guide.contains(&forms.join("\n")), "{}", forms.join("\n"));
+    for block in blocks(&guide, "json") {
+        let aliases: Aliases = serde_json::from_str(&block).unwrap();
+        assert!(!aliases.clusters.is_empty() && !aliases.principals.is_empty());
     }
 }
 

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ACCOUNT = "111122223333"
 ADMIN = "arn:aws:iam::111122223333:role/new-cluster-admin"
 POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 
@@ -19,12 +20,12 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 class Aws:
     """A simulated AWS behind an address."""
 
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, url, access_key="simulated"):
+        self.url, self.access_key = url, access_key
         self.environment = {
             **os.environ,
             "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "simulated",
+            "AWS_ACCESS_KEY_ID": access_key,
             "AWS_SECRET_ACCESS_KEY": "simulated",
             "AWS_DEFAULT_REGION": "eu-west-1",
             "AWS_CONFIG_FILE": os.devnull,
@@ -37,7 +38,7 @@ class Aws:
             service,
             endpoint_url=self.url,
             region_name="eu-west-1",
-            aws_access_key_id="simulated",
+            aws_access_key_id=self.access_key,
             aws_secret_access_key="simulated",
         )
 

@@ -14,8 +14,8 @@ from conftest import ROOT, Aws
 
 
 @contextlib.contextmanager
-def running(*program, **settings):
-    """MiniStack, once it answers; or a program that changes it before it starts."""
+def running(*program, access_key="simulated", **settings):
+    """MiniStack, once it answers, which takes an access key of twelve digits for an account; or a program that changes it before it starts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -39,7 +39,7 @@ def running(*program, **settings):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        aws = Aws(f"http://127.0.0.1:{port}")
+        aws = Aws(f"http://127.0.0.1:{port}", access_key)
         try:
             answers(aws, process)
             yield aws
@@ -58,24 +58,24 @@ def answers(aws, process):
     raise AssertionError("MiniStack does not answer")
 
 
-def package():
-    """The function's real binary, as Lambda takes it."""
+def package(binary="eks-break-glass"):
+    """A real binary, as Lambda takes it."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as package:
         bootstrap = zipfile.ZipInfo("bootstrap")
         bootstrap.external_attr = 0o755 << 16
-        package.writestr(bootstrap, f"#!/bin/sh\nexec '{ROOT}/target/debug/eks-break-glass'\n")
+        package.writestr(bootstrap, f"#!/bin/sh\nexec '{ROOT}/target/debug/{binary}'\n")
     return archive.getvalue()
 
 
-def deploy(aws, variables):
-    """The function's real binary in MiniStack's Lambda."""
+def deploy(aws, variables, name="eks-break-glass", binary="eks-break-glass"):
+    """A real binary in MiniStack's Lambda."""
     return aws.client("lambda").create_function(
-        FunctionName="eks-break-glass",
+        FunctionName=name,
         Runtime="provided.al2023",
         Handler="bootstrap",
         Role="arn:aws:iam::000000000000:role/function",
         Timeout=60,
-        Code={"ZipFile": package()},
+        Code={"ZipFile": package(binary)},
         Environment={"Variables": variables},
     )["FunctionArn"]

@@ -1,9 +1,7 @@
 """The runbook `recover`, run: on MiniStack's Step Functions, with the function's real binary as the task and the simulated EKS behind it."""
 
-import json
-
 import pytest
-from conftest import ADMIN, started
+from conftest import ACCOUNT, ADMIN, started
 from emulator import running
 from runbook import Runbook, definition, names_agree_with_the_code
 
@@ -12,8 +10,8 @@ GRANT = {"clusterName": "prod", "principalArn": ADMIN, "requestedBy": "jane.doe@
 
 @pytest.fixture(scope="module")
 def ministack():
-    # Waits are as short as they can be: what is waited for is AWS, and that is simulated.
-    with running(SFN_WAIT_SCALE="0") as aws:
+    # In the account of the simulated EKS. Waits are as short as they can be: what is waited for is AWS, and that is simulated.
+    with running(access_key=ACCOUNT, SFN_WAIT_SCALE="0") as aws:
         yield aws
 
 
@@ -22,7 +20,7 @@ def runbook(ministack, request):
     given = {"scenario": "api-mode", "mode_change": 0, "settings": {}, "approval": "false", "approval_seconds": 3600, "told_by_the_bus": "false"}
     given |= getattr(request, "param", {})
     for simulator in started(given["scenario"], given["mode_change"]):
-        approval = {"RequireApproval": given["approval"], "ToldByTheBus": given["told_by_the_bus"]}
+        approval = {"RequireApproval": given["approval"], "ToldByTheBus": given["told_by_the_bus"], "ChatFunctionArn": ""}
         yield Runbook("recover", ministack, simulator, given["settings"], approval, given["approval_seconds"])
 
 
@@ -34,6 +32,8 @@ def test_a_straight_grant_ends_in_the_functions_result_and_is_announced(runbook)
     result = runbook.run(GRANT)
     assert result["status"] == "GRANTED" and result["undo"]["action"] == "revoke"
     assert runbook.entries() == [ADMIN]
+    [execution] = runbook.executions()
+    assert len(runbook.entered(execution)) == 10, "docs/cost.md says how many"
     announced = runbook.heard()
     for words in ("GRANTED", ADMIN, "jane.doe@example.com", "INC-2041", "it is revoked", "restore"):
         assert words in announced, announced
@@ -74,11 +74,12 @@ def test_who_has_approved_is_told_by_the_runbook_in_any_case(runbook):
 def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     execution = runbook.start(GRANT)
     asked = runbook.heard()
-    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within 60 minutes"):
+    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within an hour"):
         assert words in asked, asked
     assert runbook.entries() == []
     runbook.approve(asked)
     assert runbook.end(execution)["status"] == "GRANTED"
+    assert len(runbook.entered(execution)) == 13, "docs/cost.md says how many"
     assert "Approved by: john" in runbook.heard()
 
 
@@ -129,8 +130,7 @@ def test_an_inspection_and_a_dry_run_change_nothing(runbook):
 
 def test_a_revoke_goes_the_same_way(runbook):
     granted = runbook.run(GRANT)
-    # MiniStack's Lambda and the simulated EKS are in accounts of different numbers, and an ARN would name the wrong one.
-    assert runbook.run(granted["undo"] | {"clusterName": "prod"})["status"] == "REVOKED"
+    assert runbook.run(granted["undo"])["status"] == "REVOKED"
     assert runbook.entries() == []
 
 
@@ -138,6 +138,7 @@ def test_a_revoke_goes_the_same_way(runbook):
     ("event", "error", "words"),
     [
         ({"durration": "1h"}, "InvalidRequest", "`duration`"),
+        ({"reason": None, "requestedBy": None, "clusterName": ""}, "InvalidRequest", "clusterName"),
         ({"clusterName": "nope"}, "ClusterNotFound", "clusterName"),
         ({"principalArn": ADMIN + "x"}, "PrincipalNotFound", "principalArn"),
         ({"policyArn": "AmazonEKSViewPolicy"}, "RequestDenied", "ALLOWED_POLICIES"),
@@ -151,6 +152,18 @@ def test_what_cannot_be_done_fails_with_the_functions_words(runbook, event, erro
     assert runbook.heard().startswith(error)
 
 
+def test_an_empty_event_fails_with_the_functions_words_too(runbook):
+    assert runbook.run({})[0] == "InvalidRequest"
+
+
+def test_where_no_chat_is_deployed_what_comes_from_chat_is_asked_for_on_the_topic(runbook):
+    execution = runbook.start(GRANT | {"chat": {"responseUrl": "https://hooks.slack.com/commands/1"}})
+    runbook.approve(runbook.heard())
+    assert runbook.end(execution)["status"] == "GRANTED"
+    assert not {"AskInChat", "TellInChat"} & set(runbook.entered(execution))
+    assert runbook.run({"action": "inspect", "clusterName": "prod", "chat": {}})["status"] == "INSPECTED"
+
+
 @pytest.mark.parametrize(
     ("operation", "kind", "error"),
     [("DescribeCluster", "denied", "PermissionDenied"), ("AssociateAccessPolicy", "denied", "PermissionDenied")],
@@ -161,6 +174,13 @@ def test_what_aws_refuses_fails_with_what_was_changed(runbook, operation, kind, 
     assert failed == error and f"eks:{operation}" in cause
     if operation == "AssociateAccessPolicy":
         assert "already changed: the access entry was created" in cause
+
+
+def test_chat_is_told_how_long_the_runbook_waits_for_its_answer():
+    asked = definition("recover")["States"]["AskInChat"]
+    assert f"+ {asked['TimeoutSeconds'] * 1000})" in asked["Arguments"]["Payload"]["ask"]["until"]
+    words = asked["Catch"][0]["Assign"]["failure"]["Cause"]
+    assert f"within {asked['TimeoutSeconds'] // 60} minutes" in words
 
 
 def test_the_names_of_errors_are_those_of_the_code():
