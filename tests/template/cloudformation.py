@@ -51,7 +51,8 @@ def parameters(template=TEMPLATE, **given):
         values["ScheduleRole.Arn"] = f"arn:aws:iam::{ACCOUNT}:role/schedule-role"
         values["FunctionRole.Arn"] = f"arn:aws:iam::{ACCOUNT}:role/function-role"
         values["EksBreakGlassFunction.Arn"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"
-        values["RecoverStateMachine"] = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{function}-recover"
+        for machine in ("recover", "fleet"):
+            values[f"{machine.title()}StateMachine"] = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{function}-{machine}"
         for name, resource in TEMPLATE["Resources"].items():
             match resource["Type"]:
                 case "AWS::SQS::Queue":

@@ -180,7 +180,8 @@ def test_the_runbook_may_invoke_and_announce_and_nothing_else():
 
 
 def test_the_runbook_for_a_fleet_may_run_itself_and_reach_its_own_bucket_beside():
-    values = parameters() | {"EksBreakGlassFunction.Arn": "FUNCTION", "Announcements": "TOPIC", "FleetResults.Arn": "RESULTS"}
+    values = parameters()
+    values |= {"EksBreakGlassFunction.Arn": "FUNCTION", "Announcements": "TOPIC", "FleetResults.Arn": "RESULTS"}
     role = resolve(TEMPLATE["Resources"]["FleetRole"]["Properties"], values)
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
     assert (trust["Principal"], trust["Condition"]) == (
@@ -230,7 +231,8 @@ def test_results_are_kept_encrypted_private_and_for_a_time():
 
 
 def test_results_are_reached_over_tls_alone_and_written_by_the_fleet_alone():
-    values = parameters() | {"FleetResults.Arn": "RESULTS", "FleetRole.Arn": "ROLE"}
+    values = parameters()
+    values |= {"FleetResults.Arn": "RESULTS", "FleetRole.Arn": "ROLE"}
     tls, writes = resolve(TEMPLATE["Resources"]["FleetResultsPolicy"]["Properties"]["PolicyDocument"], values)["Statement"]
     assert (tls["Effect"], tls["Principal"], tls["Action"], tls["Resource"]) == ("Deny", "*", "s3:*", ["RESULTS", "RESULTS/*"])
     assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

@@ -31,7 +31,7 @@ class Runbook:
         text = json.dumps(definition(name))
         # MiniStack takes a number here, and no expression.
         text = re.sub(r'"TimeoutSeconds": ("[^"]+"|\d+)', f'"TimeoutSeconds": {approval_seconds}', text)
-        for variable, value in {"FunctionArn": function, "TopicArn": topic, "ApprovalTimeoutMinutes": "60", **substitutions}.items():
+        for variable, value in {"FunctionArn": function, "TopicArn": topic, "ApprovalTimeoutMinutes": "60", "ToldByTheBus": "false", "ChatFunctionArn": "", **substitutions}.items():
             text = text.replace("${" + variable + "}", value)
         assert "${" not in text
         self.machine = self.states.create_state_machine(

@@ -74,7 +74,7 @@ def test_who_has_approved_is_told_by_the_runbook_in_any_case(runbook):
 def test_with_approval_nothing_is_done_before_it_is_given(runbook):
     execution = runbook.start(GRANT)
     asked = runbook.heard()
-    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within an hour"):
+    for words in (ADMIN, "jane.doe@example.com", "INC-2041", "AssociateAccessPolicy", "within 60 minutes"):
         assert words in asked, asked
     assert runbook.entries() == []
     runbook.approve(asked)
