@@ -123,8 +123,7 @@ impl Hand<'_> {
             Ok(()) => false,
         };
         if overtaken {
-            journal.optional_call(&timed, |()| String::new());
-            journal.doubt(timed.operation());
+            journal.overtaken(&timed);
             return Ok(Progress::Overtaken);
         }
         journal.call(timed, |()| step.describe())?;
@@ -167,13 +166,12 @@ impl Hand<'_> {
         match &timed.answer {
             Err(error) if error.kind == Kind::InUse => {
                 let why = format!("another update of the cluster is in progress ({})", error.message);
-                journal.optional_call(&timed, |_| String::new());
+                journal.overtaken(&timed);
                 return Ok(Progress::StillRunning(why));
             }
             // Somebody else has switched it in the meantime; the wait that follows shows to what.
             Err(error) if error.kind == Kind::ModeUnsupported => {
-                journal.optional_call(&timed, |_| String::new());
-                journal.doubt(timed.operation());
+                journal.overtaken(&timed);
                 return Ok(Progress::Done);
             }
             _ => {}
@@ -283,7 +281,8 @@ impl Hand<'_> {
         let (remaking, slow_delete) = (self.remaking, Deadline::after(SLOW_DELETE));
         let again = |error: &ApiError| match error.kind {
             Kind::InvalidPrincipal | Kind::ModeWithoutEntries => true,
-            Kind::InUse => remaking && !slow_delete.left().is_zero(),
+            // Not where it was made by a call whose answer was lost.
+            Kind::InUse => remaking && !error.lost && !slow_delete.left().is_zero(),
             kind => remaking && kind.is_transient(),
         };
         let limit = self.propagation();
@@ -300,8 +299,7 @@ impl Hand<'_> {
             }
         }
         if matches!(&timed.answer, Err(error) if error.kind == Kind::InUse) {
-            journal.optional_call(&timed, |()| String::new());
-            journal.doubt(timed.operation());
+            journal.overtaken(&timed);
             return Ok(Progress::Overtaken);
         }
         journal.call(timed, |()| step.describe())?;
@@ -336,7 +334,9 @@ async fn persist<T>(
         let answer = limit
             .poll(PAUSES, async || {
                 attempts += 1;
-                match call().await {
+                // What an earlier attempt may have done, the last one answers for.
+                let lost = attempts > 1 && last.may_have_changed();
+                match call().await.map_err(|error| ApiError { lost: error.lost || lost, ..error }) {
                     Err(error) if passes(&error) => {
                         last = error;
                         None
@@ -388,7 +388,7 @@ pub async fn take_back_schedule(
     // The same event, sent twice in one second, makes the same schedule: the other one may have given the access that it ends.
     let now = context.aws.policies(&seen.cluster.name, &seen.principal).await;
     let holds = |held: Vec<AccessPolicy>| held.iter().any(|held| held.policy_arn == policy.as_str());
-    if now.is_ok_and(|held| held.is_some_and(holds)) {
+    if now.map_or(true, |held| held.is_some_and(holds)) {
         return;
     }
     let found = Timed::call(Operation::GetSchedule, context.aws.scheduled_input(slot)).await;

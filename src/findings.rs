@@ -424,7 +424,8 @@ impl Findings<'_> {
         if admins.is_empty() {
             return;
         }
-        let sure = survey.iam.roles.is_some() || !survey.iam.told.is_empty();
+        let exists = |(arn, _): (&PrincipalArn, _)| matches!(survey.iam.tells(arn), IamPrincipal::Exists { .. });
+        let sure = survey.entries.iter().filter(|(arn, _)| admins.contains(&arn.as_str())).all(exists);
         let doubt = if sure { "" } else { ", if they still exist, which IAM did not tell" };
         self.add(
             "OTHER_ADMINS",

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::apply::{self, Hand, Progress};
-use crate::aws::Operation;
+use crate::aws::{ApiError, Operation};
 use crate::clock::Deadline;
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
@@ -69,6 +69,8 @@ pub async fn run(
             expires_at: None,
             restore: None,
             scheduled: false,
+            none_scheduled: false,
+            remade: false,
         },
         seen,
     };
@@ -115,6 +117,10 @@ impl Granting<'_> {
             journal.step(operation, StepOutcome::Skipped, std::time::Duration::ZERO, why);
         }
         self.warn_of_circumstances(journal);
+        if plan.steps.is_empty() && self.goal.expires_at.is_some() && matches!(self.seen.expiry, Expiry::Absent(_)) {
+            // Access that is there, and no end of it: another grant may have given both between two of the looks.
+            plan = self.look_again(&[], journal).await?;
+        }
         if plan.steps.is_empty() {
             return Ok(if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted });
         }
@@ -201,7 +207,7 @@ impl Granting<'_> {
             // A schedule that is made and not seen again was removed, by a revoke at the same time: it is made again. One that somebody
             // else had made first is waited for. What stands in the place of an entry that is to come back is not waited for.
             let again = match (&progress, step) {
-                (Progress::Done, Step::ScheduleRevoke { .. }) => true,
+                (Progress::Done, Step::ScheduleRevoke { moves: false, .. }) => true,
                 (Progress::Overtaken, Step::CreateEntry(_)) => self.goal.deleted.is_some(),
                 _ => false,
             };
@@ -229,6 +235,7 @@ impl Granting<'_> {
                 }
                 (Progress::Done, Step::DeleteEntry(_)) => {
                     // What comes after it in the plan is done again.
+                    self.goal.remade = false;
                     done.retain(|step| !matches!(step, Step::CreateEntry(_) | Step::AssociatePolicy { .. }));
                     journal.warn(
                         "ENTRY_RECREATED",
@@ -236,6 +243,7 @@ impl Granting<'_> {
                     );
                 }
                 (Progress::Done, Step::CreateEntry(_)) => {
+                    self.goal.remade = self.goal.deleted.is_some();
                     self.created = self.goal.deleted.is_none();
                 }
                 (Progress::Done, _) => {}
@@ -249,6 +257,7 @@ impl Granting<'_> {
         if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
             journal.record_before(&self.seen);
             self.before = Some(self.seen.entry.clone());
+            self.goal.none_scheduled = matches!(self.seen.expiry, Expiry::Absent(_));
             // From here on, what is seen may be this grant's own doing.
             let pending = self.seen.expiry.pending().map(|revoke| revoke.restore.clone());
             let (policy, scope) = (&self.grant.policy, &self.grant.scope);
@@ -272,7 +281,10 @@ impl Granting<'_> {
             plan::grant(goal, seen)
         })
         .await;
-        self.own_up(tagged, journal);
+        // What could not be seen settles nothing.
+        if planned.is_ok() {
+            self.own_up(tagged, journal);
+        }
         planned
     }
 
@@ -280,15 +292,21 @@ impl Granting<'_> {
     fn own_up(&mut self, tagged: bool, journal: &mut Journal) {
         let entry = self.seen.entry.present();
         match self.overtaken.take() {
-            Some(Step::CreateEntry(_)) if tagged => {
+            Some(Step::CreateEntry(_)) if tagged && self.goal.deleted.is_none() => {
                 let own = entry.is_some_and(|entry| ownership::made_by_grant(entry, self.context.request_id));
                 let what = own.then(|| "the access entry was created".to_owned());
                 journal.settle(&Operation::CreateAccessEntry.to_string(), what);
             }
-            Some(Step::ScheduleRevoke { revoke, moves: false, .. }) => {
+            Some(Step::ScheduleRevoke { slot, revoke, moves: false })
+                if matches!(self.seen.expiry, Expiry::Pending(..) | Expiry::Absent(_)) =>
+            {
                 let own = self.seen.expiry.pending() == Some(&revoke);
-                let what = own.then(|| apply::scheduled(&revoke, false));
-                journal.settle(&Operation::CreateSchedule.to_string(), what);
+                let lost = journal
+                    .settle(&Operation::CreateSchedule.to_string(), own.then(|| apply::scheduled(&revoke, false)));
+                if own && lost {
+                    self.goal.scheduled = true;
+                    self.scheduled.get_or_insert((slot, revoke, journal.count_of_changes()));
+                }
             }
             // It is gone: nobody has moved it.
             Some(Step::ScheduleRevoke { moves: true, .. }) => {
@@ -323,10 +341,7 @@ impl Granting<'_> {
             );
         }
         if let Expiry::Unknown(error) = &self.seen.expiry {
-            journal.warn(
-                "EXPIRY_UNKNOWN",
-                format!("whether the access is to end, by an earlier grant, could not be found out ({error})"),
-            );
+            warn_of_unknown_end(error, journal);
         }
         if let (IamPrincipal::Unknown { reason }, EntryState::Present(_), false) =
             (&self.seen.iam, &self.seen.entry, self.grant.recreate_entry)
@@ -366,6 +381,9 @@ impl Granting<'_> {
         let in_place = is_in_place(status);
         if self.first_mode != self.seen.cluster.authentication_mode {
             apply::warn_of_mode_change(&self.seen.cluster.name, journal);
+        }
+        if let (Expiry::Unknown(error), true) = (&self.seen.expiry, in_place) {
+            warn_of_unknown_end(error, journal);
         }
         let endless = self.goal.expires_at.is_some() && self.seen.expiry.pending().is_none();
         if endless && (in_place || (status == Status::Planned && self.undo().is_none())) {
@@ -426,6 +444,13 @@ impl Granting<'_> {
             ],
         }
     }
+}
+
+fn warn_of_unknown_end(error: &ApiError, journal: &mut Journal) {
+    journal.warn(
+        "EXPIRY_UNKNOWN",
+        format!("whether the access is to end, by an earlier grant, could not be found out ({error})"),
+    );
 }
 
 fn is_in_place(status: Status) -> bool {

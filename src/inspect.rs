@@ -208,9 +208,8 @@ impl Surveying<'_> {
         let mut told = BTreeMap::new();
         while let Some((arn, answer)) = answers.next().await {
             match answer {
-                // Who may not ask for one may ask for none.
-                Err(error) if error.kind == Kind::Denied => break,
-                Err(error) if error.kind != Kind::PrincipalNotFound => {}
+                // Who may not ask for one may ask for none, and an IAM that does not answer is not waited for.
+                Err(error) if error.kind != Kind::PrincipalNotFound => break,
                 answer => {
                     told.insert(arn.clone(), told_by_iam(arn, caller, answer));
                 }
@@ -308,7 +307,11 @@ fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mu
     if let Some(reason) = &request.reason {
         event.insert("reason".to_owned(), json!(reason));
     }
-    if let (Some(max), None) = (settings.max_duration, settings.default_duration) {
+    if settings.require_reason && request.reason.is_none() {
+        event.insert("reason".to_owned(), json!("WHY"));
+        finding.message.push_str("; say why in the `reason` of the remedy");
+    }
+    if let (Some(max), None, Ok(_)) = (settings.max_duration, settings.default_duration, &context.schedules) {
         event.insert("duration".to_owned(), json!(max.to_string()));
     }
     let judged = Request::parse(&json!(event).to_string(), &settings.region).map_err(Failure::from);
@@ -323,14 +326,8 @@ fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mu
         Ok(())
     });
     if let Err(refused) = judged {
-        // A reason is the requester's to give.
-        if settings.require_reason && request.reason.is_none() {
-            event.insert("reason".to_owned(), json!("WHY"));
-            finding.message.push_str("; say why in the `reason` of the remedy");
-        } else {
-            finding.remedy = None;
-            finding.message = format!("{}; a grant would mend it, but {}", finding.message, refused.what);
-        }
+        finding.remedy = None;
+        finding.message = format!("{}; a grant would mend it, but {}", finding.message, refused.what);
     }
 }
 
@@ -339,7 +336,10 @@ async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<Ac
     let (entry, policies) = tokio::join!(aws.entry(cluster, arn), aws.policies(cluster, arn));
     match entry? {
         // An entry whose policies are not shown is on its way in or out.
-        EntryState::Present(entry) => Ok(policies?.map(|access_policies| AccessEntry { access_policies, ..entry })),
+        EntryState::Present(entry) => {
+            let unseen = || ApiError::unreadable(Operation::ListAssociatedAccessPolicies, "it shows no such entry");
+            Ok(Some(AccessEntry { access_policies: policies?.ok_or_else(unseen)?, ..entry }))
+        }
         EntryState::Absent | EntryState::Unreadable => Ok(None),
     }
 }

@@ -157,17 +157,22 @@ impl Journal {
         self.changes.push(what.into());
     }
 
-    /// Remembers that an operation may have been carried out: it was refused as done already, as it is where the answer to it was lost.
-    pub fn doubt(&mut self, operation: &str) {
-        self.doubts.push(operation.to_owned());
+    /// Writes down a call that was refused as done already: by somebody else, or, where an answer was lost, perhaps by this request.
+    pub fn overtaken<T>(&mut self, timed: &Timed<T>) {
+        self.optional_call(timed, |_| String::new());
+        if matches!(&timed.answer, Err(error) if error.may_have_changed()) {
+            self.doubts.push(timed.operation.clone());
+        }
     }
 
-    /// Settles such a doubt: it was this request's own doing, in words as for [`Journal::changed`], or it was not.
-    pub fn settle(&mut self, operation: &str, own: Option<String>) {
-        if let Some(index) = self.doubts.iter().rposition(|doubt| doubt == operation) {
+    /// Settles such a doubt, where there is one: it was this request's own doing, in words as for [`Journal::changed`], or it was not.
+    pub fn settle(&mut self, operation: &str, own: Option<String>) -> bool {
+        let doubt = self.doubts.iter().rposition(|doubt| doubt == operation);
+        if let Some(index) = doubt {
             self.doubts.remove(index);
+            self.changes.extend(own);
         }
-        self.changes.extend(own);
+        doubt.is_some()
     }
 
     /// Forgets a change that was taken back.
@@ -255,12 +260,6 @@ impl<T> Timed<T> {
         let watch = Stopwatch::start();
         let answer = call.await;
         Self { operation: operation.to_string(), duration: watch.elapsed(), attempts: 1, answer }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn operation(&self) -> &str {
-        &self.operation
     }
 
     /// The same, of a call that was made so often.

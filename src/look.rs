@@ -153,7 +153,7 @@ impl Access {
                     let limit = if subject.may_end_unseen { Deadline::after(SCHEDULER_TIME) } else { aws.deadline };
                     let call = async {
                         let answer = limit.bound(aws.scheduled_input(&slot)).await;
-                        answer.unwrap_or_else(|| Err(ApiError::out_of_time(Operation::GetSchedule)))
+                        answer.unwrap_or_else(|| Err(ApiError::silent(Operation::GetSchedule, SCHEDULER_TIME)))
                     };
                     let timed = Timed::call(Operation::GetSchedule, call).await;
                     Ok((slot, timed))

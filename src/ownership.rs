@@ -43,6 +43,12 @@ pub fn made_by_grant(entry: &AccessEntry, request_id: &str) -> bool {
     is_ours(entry) && entry.tags.get(GRANT_ID).is_some_and(|id| id == request_id)
 }
 
+/// Whether the entry was made with these tags, by the same grant.
+#[must_use]
+pub fn is_of_grant(entry: &AccessEntry, tags: &BTreeMap<String, String>) -> bool {
+    tags.get(GRANT_ID).is_some_and(|id| made_by_grant(entry, id))
+}
+
 /// Whether the entry was made by a grant of this program.
 #[must_use]
 pub fn is_ours(entry: &AccessEntry) -> bool {

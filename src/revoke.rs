@@ -48,7 +48,7 @@ pub async fn run(
     }
     if let Expiry::Unknown(error) = &seen.expiry {
         // The schedule may hold what is to be put back, and a retry will see it.
-        if error.kind.is_transient() && revoke.restore.is_none() {
+        if error.kind.is_transient() && evidence(revoke, &seen).is_none() {
             return Err(Failure::from(error.clone()));
         }
         journal.warn(

@@ -6,6 +6,7 @@ use aws_sdk_eks::primitives::DateTime;
 use aws_sdk_eks::types;
 use jiff::Timestamp;
 
+use super::lost::Lost;
 use super::{ApiError, Aws, Kind, Operation};
 use crate::arn::PrincipalArn;
 use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Cluster, ClusterKind, EntryState};
@@ -63,6 +64,7 @@ impl Aws {
     /// # Errors
     /// [`Kind::InUse`] while another update is in progress; [`Kind::ModeUnsupported`] if the mode is not `CONFIG_MAP` any more.
     pub async fn open_access_entries(&self, cluster: &str) -> Result<Option<String>, ApiError> {
+        let lost = Lost::default();
         let call = self
             .clients
             .eks
@@ -73,9 +75,11 @@ impl Aws {
                     .authentication_mode(types::AuthenticationMode::ApiAndConfigMap)
                     .build(),
             )
+            .customize()
+            .interceptor(lost.clone())
             .send();
         let operation = Operation::UpdateClusterConfig;
-        let answer = self.answer(operation, call).await?;
+        let answer = self.answer(operation, call).await.map_err(|error| lost.told(error))?;
         let update = answer.update.ok_or_else(|| ApiError::unreadable(operation, "there is no update in it"))?;
         Ok(update.id)
     }
@@ -193,6 +197,7 @@ impl Aws {
         principal: &PrincipalArn,
         entry: &NewEntry,
     ) -> Result<(), ApiError> {
+        let lost = Lost::default();
         let call = self
             .clients
             .eks
@@ -204,9 +209,11 @@ impl Aws {
             // No list rather than an empty one, so that the role's conditions on it are not asked.
             .set_kubernetes_groups(Some(entry.groups.clone()).filter(|groups| !groups.is_empty()))
             .set_tags(Some(entry.tags.clone().into_iter().collect()).filter(|_| !entry.tags.is_empty()))
+            .customize()
+            .interceptor(lost.clone())
             .send();
         let operation = Operation::CreateAccessEntry;
-        let answer = self.answer(operation, call).await?;
+        let answer = self.answer(operation, call).await.map_err(|error| lost.told(error))?;
         answer.access_entry.map(drop).ok_or_else(|| ApiError::unreadable(operation, "there is no access entry in it"))
     }
 
@@ -215,9 +222,17 @@ impl Aws {
     /// # Errors
     /// If EKS does not; that there is none is what was wanted.
     pub async fn delete_entry(&self, cluster: &str, principal: &PrincipalArn) -> Result<(), ApiError> {
-        let call =
-            self.clients.eks.delete_access_entry().cluster_name(cluster).principal_arn(principal.as_str()).send();
-        match self.answer(Operation::DeleteAccessEntry, call).await {
+        let lost = Lost::default();
+        let call = self
+            .clients
+            .eks
+            .delete_access_entry()
+            .cluster_name(cluster)
+            .principal_arn(principal.as_str())
+            .customize()
+            .interceptor(lost.clone())
+            .send();
+        match self.answer(Operation::DeleteAccessEntry, call).await.map_err(|error| lost.told(error)) {
             Err(error) if !matches!(error.kind, Kind::EntryNotFound | Kind::NotFound) => Err(error),
             _ => Ok(()),
         }
@@ -234,6 +249,7 @@ impl Aws {
         policy: &str,
         scope: &AccessScope,
     ) -> Result<(), ApiError> {
+        let lost = Lost::default();
         let call = self
             .clients
             .eks
@@ -242,9 +258,11 @@ impl Aws {
             .principal_arn(principal.as_str())
             .policy_arn(policy)
             .access_scope(write_scope(scope))
+            .customize()
+            .interceptor(lost.clone())
             .send();
         let operation = Operation::AssociateAccessPolicy;
-        let answer = self.answer(operation, call).await?;
+        let answer = self.answer(operation, call).await.map_err(|error| lost.told(error))?;
         let policy = answer.associated_access_policy;
         policy.map(drop).ok_or_else(|| ApiError::unreadable(operation, "there is no policy in it"))
     }
@@ -259,6 +277,7 @@ impl Aws {
         principal: &PrincipalArn,
         policy: &str,
     ) -> Result<(), ApiError> {
+        let lost = Lost::default();
         let call = self
             .clients
             .eks
@@ -266,8 +285,10 @@ impl Aws {
             .cluster_name(cluster)
             .principal_arn(principal.as_str())
             .policy_arn(policy)
+            .customize()
+            .interceptor(lost.clone())
             .send();
-        match self.answer(Operation::DisassociateAccessPolicy, call).await {
+        match self.answer(Operation::DisassociateAccessPolicy, call).await.map_err(|error| lost.told(error)) {
             Err(error) if !matches!(error.kind, Kind::EntryNotFound | Kind::PolicyNotFound | Kind::NotFound) => {
                 Err(error)
             }

@@ -71,22 +71,25 @@ pub struct ApiError {
     pub message: String,
     /// What AWS support asks for first.
     pub request_id: Option<String>,
+    /// Whether the answer to an earlier try of the same call was lost.
+    pub lost: bool,
 }
 
 impl ApiError {
     /// An answer that lacks what it must have.
-    pub(super) fn unreadable(operation: Operation, what: &str) -> Self {
+    pub(crate) fn unreadable(operation: Operation, what: &str) -> Self {
         Self {
             operation,
             kind: Kind::Unavailable,
             message: format!("the answer cannot be understood: {what}"),
             request_id: None,
+            lost: false,
         }
     }
 
     /// An answer that names somebody who cannot be let in: a service-linked role.
     pub(super) fn unfit(operation: Operation, why: &impl std::fmt::Display) -> Self {
-        Self { operation, kind: Kind::Rejected, message: why.to_string(), request_id: None }
+        Self { operation, kind: Kind::Rejected, message: why.to_string(), request_id: None, lost: false }
     }
 
     /// A schedule that holds something else than a revoke of this function's.
@@ -96,6 +99,7 @@ impl ApiError {
             kind: Kind::Rejected,
             message: format!("the schedule's input cannot be understood by this version: {why}"),
             request_id: None,
+            lost: false,
         }
     }
 
@@ -106,7 +110,14 @@ impl ApiError {
             kind: Kind::Unavailable,
             message: "no answer in the time that the function has".to_owned(),
             request_id: None,
+            lost: false,
         }
+    }
+
+    /// No answer in the time that such a call is given.
+    pub(crate) fn silent(operation: Operation, time: std::time::Duration) -> Self {
+        let message = format!("no answer in {} s", time.as_secs());
+        Self { message, ..Self::out_of_time(operation) }
     }
 
     /// The function has to end before it could send the call.
@@ -116,6 +127,7 @@ impl ApiError {
             kind: Kind::NotSent,
             message: "it was not sent, for the function's time is over".to_owned(),
             request_id: None,
+            lost: false,
         }
     }
 
@@ -125,7 +137,7 @@ impl ApiError {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let SdkError::ServiceError(service) = error else {
-            return Self { operation, kind: Kind::Unavailable, message: chain(error), request_id: None };
+            return Self { operation, kind: Kind::Unavailable, message: chain(error), request_id: None, lost: false };
         };
         let metadata = service.err().meta();
         let status = service.raw().status().as_u16();
@@ -141,13 +153,14 @@ impl ApiError {
                 None => format!("HTTP status {status}, with nothing that can be read"),
             },
             request_id: error.request_id().map(str::to_owned),
+            lost: false,
         }
     }
 
     /// Whether the call may have changed something although it failed.
     #[must_use]
     pub fn may_have_changed(&self) -> bool {
-        self.operation.changes() && self.kind == Kind::Unavailable
+        self.operation.changes() && (self.lost || self.kind == Kind::Unavailable)
     }
 
     /// The IAM action that was denied: the one that AWS names (`eks:TagResource` may be wanted for

@@ -11,6 +11,7 @@ mod events;
 mod http;
 mod iam;
 mod json_call;
+mod lost;
 mod operation;
 mod scheduler;
 mod secrets;

@@ -3,6 +3,7 @@
 use aws_sdk_scheduler::types;
 use jiff::Timestamp;
 
+use super::lost::Lost;
 use super::{ApiError, Aws, Kind, Operation};
 use crate::expiry::Slot;
 
@@ -35,6 +36,7 @@ impl Aws {
     /// # Errors
     /// [`Kind::InUse`] if there is one of that name.
     pub async fn create_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
+        let lost = Lost::default();
         let call = self
             .scheduler()
             .create_schedule()
@@ -44,8 +46,10 @@ impl Aws {
             .set_flexible_time_window(on_time())
             .action_after_completion(types::ActionAfterCompletion::Delete)
             .set_target(target(slot, input))
+            .customize()
+            .interceptor(lost.clone())
             .send();
-        self.answer(Operation::CreateSchedule, call).await.map(drop)
+        self.answer(Operation::CreateSchedule, call).await.map_err(|error| lost.told(error)).map(drop)
     }
 
     /// Moves a schedule that is there.
@@ -53,6 +57,7 @@ impl Aws {
     /// # Errors
     /// [`Kind::NotFound`] if there is none any more.
     pub async fn move_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
+        let lost = Lost::default();
         let call = self
             .scheduler()
             .update_schedule()
@@ -62,8 +67,10 @@ impl Aws {
             .set_flexible_time_window(on_time())
             .action_after_completion(types::ActionAfterCompletion::Delete)
             .set_target(target(slot, input))
+            .customize()
+            .interceptor(lost.clone())
             .send();
-        self.answer(Operation::UpdateSchedule, call).await.map(drop)
+        self.answer(Operation::UpdateSchedule, call).await.map_err(|error| lost.told(error)).map(drop)
     }
 
     /// Removes a schedule.
@@ -71,8 +78,16 @@ impl Aws {
     /// # Errors
     /// If Scheduler does not; that there is none is what was wanted.
     pub async fn delete_schedule(&self, slot: &Slot) -> Result<(), ApiError> {
-        let call = self.scheduler().delete_schedule().group_name(&slot.group).name(&slot.name).send();
-        match self.answer(Operation::DeleteSchedule, call).await {
+        let lost = Lost::default();
+        let call = self
+            .scheduler()
+            .delete_schedule()
+            .group_name(&slot.group)
+            .name(&slot.name)
+            .customize()
+            .interceptor(lost.clone())
+            .send();
+        match self.answer(Operation::DeleteSchedule, call).await.map_err(|error| lost.told(error)) {
             Err(error) if error.kind != Kind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -35,6 +35,10 @@ pub struct Goal {
     pub restore: Option<Restore>,
     /// Whether this grant has scheduled that end: another grant may move it since, and is not contradicted.
     pub scheduled: bool,
+    /// Whether no end was scheduled when this grant looked first.
+    pub none_scheduled: bool,
+    /// Whether the entry that was deleted was made anew, as EKS has answered: what is shown is the new one.
+    pub remade: bool,
 }
 
 /// Plans a grant.
@@ -51,16 +55,18 @@ pub fn grant(goal: &Goal, seen: &Observation) -> Result<Plan, Failure> {
         EntryState::Present(entry) if entry.r#type != "STANDARD" => {
             return Err(foreign_type(seen, entry));
         }
-        EntryState::Present(entry) if goal.recreate || seen.entry_is_stale() => {
+        EntryState::Present(entry) if goal.recreate || (seen.entry_is_stale() && !is_new(goal, entry)) => {
             anew(goal, &seen.principal, entry, entry, &mut plan);
         }
-        EntryState::Present(entry) if let Some(before) = goal.deleted.as_ref().filter(|was| is_same(was, entry)) => {
+        EntryState::Present(entry)
+            if let Some(before) = goal.deleted.as_ref().filter(|was| !goal.remade && is_same(was, entry)) =>
+        {
             anew(goal, &seen.principal, before, before, &mut plan);
         }
         EntryState::Present(entry)
             if let Some(before) = goal.deleted.as_ref().filter(|was| is_stopgap(goal, was, entry)) =>
         {
-            anew(goal, &seen.principal, entry, before, &mut plan);
+            anew(goal, &seen.principal, entry, &with_policies_of(before, entry), &mut plan);
         }
         EntryState::Present(entry) => {
             plan.skip(Operation::CreateAccessEntry, "the principal has an access entry of type STANDARD");
@@ -141,7 +147,7 @@ fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failur
         let held = || Restore::entry_existed(was.scope_of(&goal.policy).cloned());
         let restore = goal.restore.clone().unwrap_or_else(held);
         // Scheduled by a grant that came while the entry was away, and takes it for its own.
-        if !pending.restore.entry_existed && restore.entry_existed {
+        if goal.none_scheduled && !pending.restore.entry_existed && restore.entry_existed {
             let revoke = PendingRevoke { restore, expires_at: goal.expires_at.unwrap_or(pending.expires_at) };
             plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves: true });
             return Ok(());
@@ -189,9 +195,27 @@ fn is_same(was: &AccessEntry, now: &AccessEntry) -> bool {
 fn is_stopgap(goal: &Goal, was: &AccessEntry, now: &AccessEntry) -> bool {
     let ours = ownership::is_ours(now);
     let bare = now.kubernetes_groups.is_empty() && (ours || now.tags.is_empty());
-    let differs = was.kubernetes_groups != now.kubernetes_groups || was.username != now.username || ours;
+    let renamed = was.username.is_some() && now.username.is_some() && was.username != now.username;
+    let differs = was.kubernetes_groups != now.kubernetes_groups || renamed || ours;
     let of_a_grant = |held: &AccessPolicy| held.policy_arn == goal.policy.as_str();
-    bare && differs && !ownership::is_ours(was) && now.access_policies.iter().all(of_a_grant)
+    bare && differs && !ownership::is_ours(was) && (ours || now.access_policies.iter().all(of_a_grant))
+}
+
+/// An entry as it was, with what a grant has given by another one in the meantime.
+fn with_policies_of(was: &AccessEntry, now: &AccessEntry) -> AccessEntry {
+    let mut both = was.clone();
+    for given in &now.access_policies {
+        match both.access_policies.iter_mut().find(|held| held.policy_arn == given.policy_arn) {
+            Some(held) => held.access_scope = held.access_scope.union(&given.access_scope),
+            None => both.access_policies.push(given.clone()),
+        }
+    }
+    both
+}
+
+/// Whether this grant has made the entry itself: IAM's clock may be ahead of EKS's, so its age proves nothing.
+fn is_new(goal: &Goal, entry: &AccessEntry) -> bool {
+    goal.remade || ownership::is_of_grant(entry, &goal.tags)
 }
 
 /// Makes the entry: as it was, where there was one, else for this grant.

@@ -44,7 +44,9 @@ fn take_back(policy: &PolicyArn, restore: Option<&Restore>, entry: &AccessEntry,
         (Some(_), Some(scope)) => {
             plan.steps.push(Step::AssociatePolicy { policy: policy.as_str().to_owned(), scope });
         }
-        (_, None) if entry_is_ours && others.is_empty() => plan.steps.push(Step::RemoveEntry),
+        (_, None) if entry_is_ours && others.is_empty() && (held.is_some() || restore.is_some()) => {
+            plan.steps.push(Step::RemoveEntry);
+        }
         (Some(_), None) => {
             plan.steps.push(Step::DisassociatePolicy { policy: policy.as_str().to_owned() });
             if entry_is_ours {

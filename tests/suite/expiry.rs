@@ -422,6 +422,17 @@ async fn a_revoke_by_hand_that_cannot_see_what_to_put_back_waits_for_a_retry() {
     assert_eq!(entries(&scene), before);
 }
 
+/// The entry of a grant that is under way has no policy yet: a revoke of another one is none of its business.
+#[tokio::test(start_paused = true)]
+async fn a_revoke_of_a_policy_that_is_not_there_leaves_the_entry() {
+    let ours = Entry::new(ADMIN).with_tag("eks-break-glass:made-by", "eks-break-glass 0.1.0");
+    let scene = scene(world(Mode::Api).with_entry("prod", ours)).with("ALLOWED_POLICIES", VIEW);
+    let before = entries(&scene);
+    let result = scene.send(&revoke(&json!({"policyArn": VIEW}))).await.unwrap();
+    assert_eq!(result["status"], "NOTHING_TO_REVOKE");
+    assert_eq!(entries(&scene), before);
+}
+
 #[tokio::test(start_paused = true)]
 async fn revoking_twice_finds_nothing_the_second_time() {
     let scene = scene(world(Mode::Api));

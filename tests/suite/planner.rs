@@ -28,6 +28,8 @@ fn goal(scope: AccessScope) -> Goal {
         expires_at: None,
         restore: None,
         scheduled: false,
+        none_scheduled: true,
+        remade: false,
     }
 }
 

@@ -263,6 +263,34 @@ async fn namespaces_are_added_to_those_that_are_there() {
     assert_eq!(after[ADMIN].policies[ADMIN_POLICY], Scope::namespaces(&["team-a", "team-b"]));
 }
 
+/// The SDK tries again by itself, and is throttled then: the first try has taken effect all the same.
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_was_lost_to_before_another_refusal_may_have_been_done() {
+    for (operation, mode) in [
+        ("CreateAccessEntry", Mode::Api),
+        ("AssociateAccessPolicy", Mode::Api),
+        ("UpdateClusterConfig", Mode::ConfigMap),
+    ] {
+        let scene = scene(world(mode));
+        scene.aws.inject(Fault::new(At::Next(operation, 1), Kind::ResetAfterEffect));
+        scene.aws.inject(Fault::new(At::Every(operation), Kind::Throttled));
+        let failed = scene.send(&event()).await.unwrap_err();
+        assert_eq!(failed.name, ErrorName::Throttled);
+        let doubt = format!("may have been carried out, for the answer was lost: {operation}");
+        assert!(failed.message.contains(&doubt), "{}", failed.message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_and_is_there_is_named_as_changed() {
+    let scene = scene(world(Mode::Api));
+    scene.aws.inject(Fault::new(At::Next("CreateAccessEntry", 1), Kind::ResetAfterEffect));
+    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
+    let failed = scene.send(&event()).await.unwrap_err();
+    assert_eq!(failed.name, ErrorName::PermissionDenied);
+    assert!(failed.message.contains("already changed: the access entry was created"), "{}", failed.message);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stale_entry_is_found_and_made_anew_as_it_was() {
     let entry = Entry::new(ADMIN)
