@@ -94,6 +94,15 @@ def test_what_is_refused_is_not_done(runbook):
 
 
 @with_(approval="true")
+def test_an_approval_that_cannot_be_asked_for_is_not_said_to_be_refused(runbook):
+    written = runbook.states.describe_state_machine(stateMachineArn=runbook.machine)["definition"]
+    runbook.states.update_state_machine(stateMachineArn=runbook.machine, definition=written.replace(":break-glass", ":no-such-topic"))
+    error, cause = runbook.run(GRANT)
+    assert error == "ApprovalRefused" and cause.startswith("approval could not be asked for") and "nothing was changed" in cause
+    assert runbook.entries() == []
+
+
+@with_(approval="true")
 def test_an_answer_that_does_not_say_yes_is_no(runbook):
     execution = runbook.start(GRANT)
     runbook.approve(runbook.heard(), approved="perhaps")
