@@ -36,7 +36,7 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
 
 def test_without_a_secret_there_is_no_chat():
     made = [name for name, resource in RESOURCES.items() if resource.get("Condition") == "ChatIsUsed"]
-    assert made == ["ChatFunction", "ChatFunctionLogGroup", "ChatFunctionRole", "AskAndTellInChat"]
+    assert made == ["ChatFunction", "ChatFunctionLogGroup", "ChatFailures", "ChatFailed", "ChatFunctionRole", "AskAndTellInChat"]
     assert TEMPLATE["Outputs"]["SlackRequestUrl"]["Condition"] == "ChatIsUsed"
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], parameters()) is False
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], values()) is True
