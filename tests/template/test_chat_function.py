@@ -37,7 +37,10 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
 def test_without_a_secret_there_is_no_chat():
     made = [name for name, resource in RESOURCES.items() if resource.get("Condition") == "ChatIsUsed"]
     assert made == ["ChatFunction", "ChatFunctionLogGroup", "ChatFailures", "ChatFailed", "ChatFunctionRole", "AskAndTellInChat"]
-    assert TEMPLATE["Outputs"]["SlackRequestUrl"]["Condition"] == "ChatIsUsed"
+    url = TEMPLATE["Outputs"]["SlackRequestUrl"]
+    assert url["Condition"] == "ChatIsUsed"
+    [manifest] = re.findall(r"slack-app-manifest\.\w+", url["Description"])
+    assert (ROOT / manifest).exists()
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], parameters()) is False
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], values()) is True
 
