@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::conversation::Person;
+use crate::text::forges;
 
 /// The longest text that is shown as code: more than the longest ARN, and the command that it stands in.
 const LONGEST_CODE: usize = 1500;
@@ -16,7 +17,7 @@ pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A text as code: its backticks would end it, and so would a line break.
+/// A text as code: its backticks would end it, and so would a line break; what hides or turns round would show something else.
 #[must_use]
 pub fn code(text: &str) -> String {
     let plain: String = text
@@ -24,7 +25,7 @@ pub fn code(text: &str) -> String {
         .map(|c| {
             if c == '`' {
                 '\''
-            } else if c.is_control() {
+            } else if forges(c) {
                 ' '
             } else {
                 c

@@ -32,11 +32,17 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// Reads the secret's text: JSON, or the signing secret alone.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
+    /// Reads the secret's text: JSON, or the signing secret alone, which is hexadecimal.
+    ///
+    /// # Errors
+    /// If it is other JSON, or is meant to be. Taken for the signing secret, it would fit no signature, and nobody would learn why.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
-        serde_json::from_str(text).unwrap_or_else(|_| Self { signing_secret: text.to_owned(), bot_token: None })
+        if text.starts_with('{') {
+            serde_json::from_str(text).map_err(|_| "the secret is JSON without a text `signingSecret`")
+        } else {
+            Ok(Self { signing_secret: text.to_owned(), bot_token: None })
+        }
     }
 }
 
@@ -87,7 +93,9 @@ impl Kept {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Arc<Secret>, CallError> {
-        let secret = Arc::new(Secret::parse(&aws.secret(id, now, deadline).await?));
+        let text = aws.secret(id, now, deadline).await?;
+        let secret = Secret::parse(&text).map_err(|why| CallError::Unanswered(why.to_owned()))?;
+        let secret = Arc::new(secret);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&secret)));
         Ok(secret)
     }

@@ -58,6 +58,10 @@ def parameters(template=TEMPLATE, **given):
                 case "AWS::SQS::Queue":
                     queue = resources[name]["QueueName"]
                     values |= {f"{name}.QueueName": queue, f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"}
+                case "AWS::S3::Bucket":
+                    # It begins with the stack's name, which is the function's by default.
+                    bucket = f"{function}-{name.lower()}-0123456789ab"
+                    values |= {name: bucket, f"{name}.Arn": f"arn:aws:s3:::{bucket}"}
                 case "AWS::SNS::Topic":
                     values[name] = f"arn:aws:sns:{REGION}:{ACCOUNT}:{resources[name]['TopicName']}"
     return values

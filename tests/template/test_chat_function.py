@@ -36,8 +36,11 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
 
 def test_without_a_secret_there_is_no_chat():
     made = [name for name, resource in RESOURCES.items() if resource.get("Condition") == "ChatIsUsed"]
-    assert made == ["ChatFunction", "ChatFunctionLogGroup", "ChatFunctionRole", "AskAndTellInChat"]
-    assert TEMPLATE["Outputs"]["SlackRequestUrl"]["Condition"] == "ChatIsUsed"
+    assert made == ["ChatFunction", "ChatFunctionLogGroup", "ChatFailures", "ChatFailed", "ChatFunctionRole", "AskAndTellInChat"]
+    url = TEMPLATE["Outputs"]["SlackRequestUrl"]
+    assert url["Condition"] == "ChatIsUsed"
+    [manifest] = re.findall(r"slack-app-manifest\.\w+", url["Description"])
+    assert (ROOT / manifest).exists()
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], parameters()) is False
     assert resolve(TEMPLATE["Conditions"]["ChatIsUsed"], values()) is True
 
@@ -59,7 +62,8 @@ def test_calls_at_once_are_bounded_unless_they_are_not_to_be():
 def test_the_url_is_open_and_what_is_behind_it_is_short():
     """SAM adds the two permissions that an open URL takes (serverless-application-model#3735)."""
     assert function()["FunctionUrlConfig"] == {"AuthType": "NONE"}
-    assert function()["Timeout"] == 10
+    [longest] = re.findall(r"TIME_FOR_RUNBOOK: Duration = Duration::from_secs\((\d+)\)", (ROOT / "src/chat/handler.rs").read_text())
+    assert int(longest) + 2 == function()["Timeout"] == 10, "or Lambda would end it before it has said why"
     assert RESOURCES["ChatFunction"]["Metadata"]["BuildProperties"] == {"Binary": "chat"}
 
 

@@ -265,20 +265,39 @@ def test_the_example_of_a_boundary_leaves_the_role_all_that_it_may_do(action, re
 
 
 def test_the_example_of_a_boundary_leaves_the_other_roles_all_that_they_may_do():
-    values = parameters()
-    announcements = values["Announcements"]
+    given = {
+        "FleetListsBucket": "eks-break-glass-lists",
+        "SlackSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:eks-break-glass-chat-AbCdEf",
+    }
+    values = parameters(**given)
+    announcements, results, fleet = values["Announcements"], values["FleetResults.Arn"], values["FleetStateMachine"]
     for role, action, resource in (
         ("ScheduleRole", "lambda:InvokeFunction", FUNCTION),
         ("ScheduleRole", "sqs:SendMessage", QUEUE),
         ("RunbookRole", "lambda:InvokeFunction", FUNCTION),
         ("RunbookRole", "sns:Publish", announcements),
+        ("FleetRole", "lambda:InvokeFunction", FUNCTION),
+        ("FleetRole", "sns:Publish", announcements),
+        ("FleetRole", "states:StartExecution", fleet),
+        ("FleetRole", "states:DescribeExecution", fleet.replace(":stateMachine:", ":execution:") + "/run:1"),
+        ("FleetRole", "states:StopExecution", fleet.replace(":stateMachine:", ":execution:") + ":1"),
+        ("FleetRole", "s3:ListBucket", results),
+        *(("FleetRole", f"s3:{action}", f"{results}/1") for action in ("PutObject", "GetObject", "ListMultipartUploadParts", "AbortMultipartUpload")),
+        ("FleetRole", "s3:GetObject", "arn:aws:s3:::eks-break-glass-lists/fleets/clusters.csv"),
+        *(("ChatFunctionRole", f"states:{action}", RUNBOOK) for action in ("StartExecution", "SendTaskSuccess", "SendTaskFailure")),
+        ("ChatFunctionRole", "secretsmanager:GetSecretValue", given["SlackSecretArn"]),
     ):
-        assert is_allowed(role_policies(TEMPLATE, role), action, resource, boundary=example("permissions-boundary"))
+        assert is_allowed(role_policies(TEMPLATE, role, **given), action, resource, boundary=example("permissions-boundary")), (role, action)
     watching = [resolve(TEMPLATE["Resources"]["ChatMayLookAtAlarms"]["Properties"]["PolicyDocument"], values)]
     for action in watching[0]["Statement"][0]["Action"]:
         assert is_allowed(watching, action, "*", boundary=example("permissions-boundary"))
+    for service in ("sns", "s3", "secretsmanager"):
+        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+            by_way = {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"}
+            assert is_allowed(ADMINISTRATOR, action, KEY, by_way, boundary=example("permissions-boundary")), "as the key's policy may allow"
 
 
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
 ADMINISTRATOR = [{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}]
 
 
@@ -298,6 +317,9 @@ ADMINISTRATOR = [{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Ac
         ("lambda:UpdateFunctionCode", FUNCTION, {}),
         ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payroll", {}),
         ("s3:GetObject", "arn:aws:s3:::secrets/x", {}),
+        ("kms:Decrypt", KEY, {}),
+        ("kms:Decrypt", KEY, {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}),
+        ("kms:ScheduleKeyDeletion", KEY, {"kms:ViaService": f"sns.{REGION}.amazonaws.com"}),
         ("ec2:RunInstances", "*", {}),
     ],
 )

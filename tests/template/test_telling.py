@@ -130,7 +130,7 @@ def test_each_alarm_is_on_a_metric_that_is_there():
     watched = set()
     for name, alarm in ALARMS.items():
         alarm = resolve(alarm, parameters())
-        given = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+        given = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
         watched.add((alarm["Namespace"], alarm["MetricName"]))
         if alarm["Namespace"] == "EksBreakGlass":
             assert alarm["MetricName"] in counted, name
@@ -138,10 +138,25 @@ def test_each_alarm_is_on_a_metric_that_is_there():
             assert given.get("Action", "revoke") in actions, name
         if "FunctionName" in given:
             assert given["FunctionName"] == "eks-break-glass"
+        if alarm["Namespace"] == "AWS/States":
+            assert given == {"StateMachineArn": parameters()[name.removesuffix("Failed") + "StateMachine"]}
     assert watched >= {
         ("AWS/Lambda", "Invocations"), ("AWS/Lambda", "Errors"), ("EksBreakGlass", "Failures"), ("EksBreakGlass", "NotAnnounced"),
-        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"), ("AWS/States", "ExecutionsFailed"), ("EksBreakGlass/eks-break-glass", "ChatFailures"),
     }
+
+
+def test_what_the_chat_function_could_not_do_is_counted_by_its_audit_lines():
+    counting, alarm = (resolve(RESOURCES[name]["Properties"], parameters()) for name in ("ChatFailures", "ChatFailed"))
+    assert counting["LogGroupName"] == "ChatFunctionLogGroup"
+    [metric] = counting["MetricTransformations"]
+    assert (metric["MetricNamespace"], metric["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
+    # What every line has, and what a line of a failure has in them.
+    assert counting["FilterPattern"] == '{ $.message = "audit" && $.level = "ERROR" }'
+    line = (ROOT / "src/log.rs").read_text()
+    assert 'line.insert("level"' in line and 'line.insert("message"' in line and '("ERROR", Self::Error)' in line
+    chat = (ROOT / "src/chat/handler.rs").read_text()
+    assert 'log.record(audit.level, "audit"' in chat and 'Audit::new(Level::Error, "SECRET_UNAVAILABLE"' in chat
 
 
 def test_the_dashboard_shows_the_metrics_and_the_audit_of_this_function():

@@ -49,7 +49,7 @@ def test_a_claim_that_nothing_backs_is_found():
 
 def test_the_documented_alarms_are_those_of_the_template():
     section = (ROOT / "docs/announcements.md").read_text().split("\n## Alarms")[1].split("\n## ")[0]
-    documented = set(re.findall(r"^\| `([a-z-]+)` \|", section, re.M))
+    documented = {name for names in re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \|", section, re.M) for name in re.findall("[a-z-]+", names)}
     names = [resource["Properties"]["AlarmName"]["Fn::Sub"] for resource in TEMPLATE["Resources"].values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     assert documented == {name.removeprefix("${FunctionName}-") for name in names}
 

@@ -152,6 +152,7 @@ def test_a_grant_arrives_in_full_on_the_bus_in_the_mail_and_in_the_chat(account)
     for said in (CLUSTER, PRINCIPAL, POLICY, result["expiresAt"], "jane.doe@example.com", "INC-2041"):
         assert said in chat["content"]["description"]
     assert chat["metadata"]["threadId"] == f"{CLUSTER} {PRINCIPAL}"
+    assert chat["metadata"]["additionalContext"] == {"cluster": CLUSTER, "principal": PRINCIPAL}, "what custom actions know as variables"
 
 
 def test_the_command_of_the_mail_takes_the_grant_back_and_that_is_told_in_the_same_thread(account):

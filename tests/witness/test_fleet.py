@@ -196,6 +196,8 @@ def test_one_approval_for_all_with_the_plan_before_it(fleet):
     asked = fleet.heard()
     for words in (
         "Access to 98 EKS clusters is asked for",
+        "the whole list, also for clusters where nothing would change now: s3://results/",
+        "Principals:\n",
         *("- " + cluster(number)["clusterName"] for number in range(100) if number not in IN_ALREADY),
         "- arn:aws:iam::333344445555:role/oncall",
         "- AmazonEKSClusterAdminPolicy",
@@ -217,8 +219,10 @@ def test_a_large_fleet_is_counted_in_batches_and_shown_by_examples(fleet):
     execution = fleet.start({"clusters": [cluster(number % 9) for number in range(400)], "defaults": DEFAULTS | {"reason": "because " * 120}})
     asked = fleet.heard()
     assert "Access to 400 EKS clusters" in asked and "PLANNED 400" in asked
-    more = int(re.search(r"- and (\d+) more, in s3://results/\S+/list/\S+/SUCCEEDED_0.json\n", asked)[1])
-    assert 380 < more < 400
+    assert 380 < int(re.search(r"- and (\d+) more\n", asked)[1]) < 400
+    assert re.search(r"the whole list, .*: s3://results/\S+/list/\S+/SUCCEEDED_0.json\n", asked)
+    for heading in ("Principals", "Policies", "For"):
+        assert f"\n{heading} (examples, the list has all):\n- " in asked, asked
     fleet.refuse(asked, "not tonight")
     assert fleet.end(execution)[0] == "ApprovalRefused"
 
@@ -268,8 +272,9 @@ def test_an_approval_that_does_not_come_in_time_is_none(fleet):
 
 
 @with_(approval="true")
-def test_where_nothing_is_to_be_done_nobody_is_asked(fleet):
-    assert fleet.run({"clusters": [cluster(number) for number in IN_ALREADY], "defaults": DEFAULTS})["byStatus"]["ALREADY_GRANTED"] == 2
+def test_where_nothing_is_to_be_done_nobody_is_asked_and_nothing_is_sent(fleet):
+    summary = fleet.run({"clusters": [cluster(number) for number in IN_ALREADY], "defaults": DEFAULTS})
+    assert (summary["phase"], summary["byStatus"]["PLANNED"]) == ("plan", 2), "what is taken away after the plan is not given anew, unapproved"
 
 
 def test_a_dry_run_changes_nothing_whatever_the_events_say(fleet):

@@ -94,6 +94,15 @@ def test_what_is_refused_is_not_done(runbook):
 
 
 @with_(approval="true")
+def test_an_approval_that_cannot_be_asked_for_is_not_said_to_be_refused(runbook):
+    written = runbook.states.describe_state_machine(stateMachineArn=runbook.machine)["definition"]
+    runbook.states.update_state_machine(stateMachineArn=runbook.machine, definition=written.replace(":break-glass", ":no-such-topic"))
+    error, cause = runbook.run(GRANT)
+    assert error == "ApprovalRefused" and cause.startswith("approval could not be asked for") and "nothing was changed" in cause
+    assert runbook.entries() == []
+
+
+@with_(approval="true")
 def test_an_answer_that_does_not_say_yes_is_no(runbook):
     execution = runbook.start(GRANT)
     runbook.approve(runbook.heard(), approved="perhaps")
@@ -108,13 +117,53 @@ def test_an_approval_that_does_not_come_in_time_is_none(runbook):
     assert runbook.entries() == []
 
 
-@with_(approval="true")
-def test_where_nothing_is_to_be_done_nobody_is_asked(runbook):
+def let_in(runbook):
+    """Somebody else gives the access that is asked for."""
     eks = runbook.simulator.client("eks")
     eks.create_access_entry(clusterName="prod", principalArn=ADMIN)
     policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
     eks.associate_access_policy(clusterName="prod", principalArn=ADMIN, policyArn=policy, accessScope={"type": "cluster"})
-    assert runbook.run(GRANT)["status"] == "ALREADY_GRANTED"
+
+
+@with_(approval="true")
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [(GRANT, "ALREADY_GRANTED"), ({"action": "revoke", "clusterName": "prod", "principalArn": ADMIN}, "NOTHING_TO_REVOKE")],
+)
+def test_where_nothing_is_to_be_done_nobody_is_asked_and_nothing_is_sent(runbook, event, status):
+    """What is taken away after the plan would be given anew, unapproved."""
+    if status == "ALREADY_GRANTED":
+        let_in(runbook)
+    execution = runbook.start(event)
+    result = runbook.end(execution)
+    assert result["status"] == status
+    assert result["verification"]["controlPlane"] is None and result["undo"] is None, "the plan proves nothing, and gave nothing"
+    assert result["nextSteps"] == []
+    assert not {"AskForApproval", "Act"} & set(runbook.entered(execution))
+
+
+def test_what_comes_from_chat_and_has_nothing_to_approve_is_not_sent_either(runbook):
+    let_in(runbook)
+    execution = runbook.start(GRANT | {"chat": {}})
+    assert runbook.end(execution)["status"] == "ALREADY_GRANTED"
+    assert "Act" not in runbook.entered(execution)
+
+
+@with_(approval="true", settings={"SCHEDULE_GROUP": "eks-break-glass", "SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/schedules"})
+def test_the_revoke_of_a_grant_that_was_extended_has_nothing_to_approve_and_is_not_said_to_have_found_nothing(runbook):
+    execution = runbook.start(GRANT | {"duration": "1h"})
+    runbook.approve(runbook.heard())
+    granted = runbook.end(execution)
+    before_the_extension = granted["undo"] | {"expiresAt": "2020-01-01T00:00:00Z"}
+    assert runbook.run(before_the_extension)["status"] == "SUPERSEDED"
+    assert runbook.entries() == [ADMIN]
+
+
+@with_(approval="true")
+def test_where_everything_needs_approval_an_inspection_and_a_dry_run_do_not(runbook):
+    assert runbook.run({"action": "inspect", "clusterName": "prod"})["status"] == "INSPECTED"
+    let_in(runbook)
+    assert runbook.run(GRANT | {"dryRun": True})["status"] == "PLANNED"
 
 
 def test_a_throttled_call_is_tried_again(runbook):

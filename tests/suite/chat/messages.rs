@@ -174,6 +174,7 @@ fn what_is_empty_or_absent_is_told_all_the_same() {
 fn text_is_escaped_and_cut_between_characters() {
     assert_eq!(escape("a<b>&c"), "a&lt;b&gt;&amp;c");
     assert_eq!(code("a`b\nc<!here>"), "`a'b c&lt;!here&gt;`");
+    assert_eq!(code("prod\u{202e}ved\u{200b}\u{2028}"), "`prod ved  `", "as it is, and not as it would be shown");
     assert_eq!(bounded("abc", 3), "abc");
     assert_eq!(bounded("abcdef", 5), "ab…");
     assert_eq!(escape(&bounded("a<<<<", 9)), "a&lt;…");

@@ -105,6 +105,24 @@ async fn a_secret_may_be_the_signing_secret_alone_or_json() {
     assert_eq!(scene.invoke(&scene.typed("help")).await.unwrap()["statusCode"], 401);
 }
 
+/// Somebody's typing error: every signature would be said not to fit.
+#[tokio::test(start_paused = true)]
+async fn json_that_is_not_the_secrets_is_not_taken_for_the_signing_secret() {
+    let misspelt = json!({ "signing_secret": SECRET }).to_string();
+    for secret in [misspelt.clone(), json!({ "signingSecret": [SECRET] }).to_string(), misspelt.replace('}', "")] {
+        let scene = Scene::new();
+        scene.outside.lock().unwrap().secret.clone_from(&secret);
+        assert_eq!(scene.invoke(&scene.typed("help")).await.unwrap()["statusCode"], 503, "{secret}");
+        let line = scene.log().pop().unwrap();
+        assert_eq!((&line["status"], &line["level"]), (&json!("SECRET_UNAVAILABLE"), &json!("ERROR")));
+        assert_eq!(line["errorMessage"], "the secret is JSON without a text `signingSecret`");
+        let failed = scene.invoke(&json!({ "tell": {} })).await.unwrap_err();
+        assert!(failed.message.contains("`signingSecret`"), "{}", failed.message);
+        let log = format!("{:?}", scene.log());
+        assert!(!log.contains(SECRET) && !failed.message.contains(SECRET), "{log}");
+    }
+}
+
 #[test]
 fn messages_go_to_slack_alone() {
     let slack = ["hooks.slack.com".to_owned()];
