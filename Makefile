@@ -58,11 +58,12 @@ build: .needs-cargo .tools/checks/.installed ## What SAM deploys, for this machi
 	  .tools/checks/bin/sam build --beta-features --parameter-overrides \
 	  Architecture=$$(uname -m | sed 's/aarch64/arm64/')
 
-release: .needs-cargo ## The function for this machine's architecture, its SBOM (CycloneDX) and checksums, in target/dist
+release: .needs-cargo ## Both functions for this machine's architecture, their SBOM (CycloneDX) and checksums, in target/dist
 	.ci/build-release target/dist/build
-	cp target/dist/build/release/eks-break-glass target/dist/bootstrap
+	for binary in eks-break-glass chat; do \
+	  mkdir -p target/dist/$$binary && cp target/dist/build/release/$$binary target/dist/$$binary/bootstrap || exit 1; done
 	$(PYTHON) .ci/sbom > target/dist/sbom.cdx.json
-	cd target/dist && sha256sum bootstrap sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
+	cd target/dist && sha256sum */bootstrap sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
 
 reproducible: .needs-cargo ## Builds the release twice, in different folders, and compares the bytes (some ten minutes)
 	.ci/reproducible
