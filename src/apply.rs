@@ -335,8 +335,8 @@ async fn persist<T>(
             .poll(PAUSES, async || {
                 attempts += 1;
                 // What an earlier attempt may have done, the last one answers for.
-                let lost = attempts > 1 && last.may_have_changed();
-                match call().await.map_err(|error| ApiError { lost: error.lost || lost, ..error }) {
+                let in_doubt = attempts > 1 && last.may_have_changed();
+                match call().await.map_err(|error| ApiError { lost: error.lost || in_doubt, ..error }) {
                     Err(error) if passes(&error) => {
                         last = error;
                         None

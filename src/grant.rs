@@ -19,7 +19,7 @@ use crate::look::{self, Subject};
 use crate::observation::{AuthenticationMode, EntryState, IamPrincipal, Observation};
 use crate::outcome::{self, AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
 use crate::ownership;
-use crate::plan::{self, Goal, Plan, Step};
+use crate::plan::{self, End, Goal, Plan, Step};
 use crate::request::{Grant, Request, Restore, Verify};
 use crate::review;
 use crate::verify::{self, Kubernetes, Verdict, Wanted};
@@ -68,8 +68,7 @@ pub async fn run(
             tags: ownership::tags(context.request_id, request, grant),
             expires_at: None,
             restore: None,
-            scheduled: false,
-            none_scheduled: false,
+            end: End::Found,
             remade: false,
         },
         seen,
@@ -228,7 +227,7 @@ impl Granting<'_> {
                 }
                 (_, Step::AwaitAuthenticationMode) => return Ok(None),
                 (Progress::Done, Step::ScheduleRevoke { slot, revoke, moves }) => {
-                    self.goal.scheduled = true;
+                    self.goal.end = End::Scheduled;
                     if !moves && self.scheduled.is_none() {
                         self.scheduled = Some((slot.clone(), revoke.clone(), journal.count_of_changes()));
                     }
@@ -257,7 +256,9 @@ impl Granting<'_> {
         if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
             journal.record_before(&self.seen);
             self.before = Some(self.seen.entry.clone());
-            self.goal.none_scheduled = matches!(self.seen.expiry, Expiry::Absent(_));
+            if matches!(self.seen.expiry, Expiry::Absent(_)) {
+                self.goal.end = End::NoneFound;
+            }
             // From here on, what is seen may be this grant's own doing.
             let pending = self.seen.expiry.pending().map(|revoke| revoke.restore.clone());
             let (policy, scope) = (&self.grant.policy, &self.grant.scope);
@@ -268,7 +269,7 @@ impl Granting<'_> {
     /// Reads the entry and its end back until AWS shows what was done, and plans what is left.
     async fn look_again(&mut self, done: &[Step], journal: &mut Journal) -> Result<Plan, Failure> {
         // A change of mode takes its time, which is not to be taken from the access.
-        if !self.goal.scheduled {
+        if self.goal.end != End::Scheduled {
             self.goal.expires_at = self.expires_at()?;
         }
         let tagged = !journal.warnings().iter().any(|warning| warning.code == "TAGS_NOT_SET");
@@ -304,7 +305,7 @@ impl Granting<'_> {
                 let lost = journal
                     .settle(&Operation::CreateSchedule.to_string(), own.then(|| apply::scheduled(&revoke, false)));
                 if own && lost {
-                    self.goal.scheduled = true;
+                    self.goal.end = End::Scheduled;
                     self.scheduled.get_or_insert((slot, revoke, journal.count_of_changes()));
                 }
             }

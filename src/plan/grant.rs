@@ -33,12 +33,21 @@ pub struct Goal {
     pub expires_at: Option<Timestamp>,
     /// What its end has to put back, as it was seen before anything was given; `None`: that was not seen yet, or nothing is given.
     pub restore: Option<Restore>,
-    /// Whether this grant has scheduled that end: another grant may move it since, and is not contradicted.
-    pub scheduled: bool,
-    /// Whether no end was scheduled when this grant looked first.
-    pub none_scheduled: bool,
+    /// Who has scheduled an end.
+    pub end: End,
     /// Whether the entry that was deleted was made anew, as EKS has answered: what is shown is the new one.
     pub remade: bool,
+}
+
+/// Who has scheduled the end of an access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Somebody had when this grant looked first, or that is not known.
+    Found,
+    /// Nobody had.
+    NoneFound,
+    /// This grant has: another may move it since, and is not contradicted.
+    Scheduled,
 }
 
 /// Plans a grant.
@@ -147,7 +156,7 @@ fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failur
         let held = || Restore::entry_existed(was.scope_of(&goal.policy).cloned());
         let restore = goal.restore.clone().unwrap_or_else(held);
         // Scheduled by a grant that came while the entry was away, and takes it for its own.
-        if goal.none_scheduled && !pending.restore.entry_existed && restore.entry_existed {
+        if goal.end == End::NoneFound && !pending.restore.entry_existed && restore.entry_existed {
             let revoke = PendingRevoke { restore, expires_at: goal.expires_at.unwrap_or(pending.expires_at) };
             plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves: true });
             return Ok(());
@@ -159,7 +168,7 @@ fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failur
     let before = goal.deleted.as_ref().or(seen.entry.present());
     let restore = goal.restore.clone().or_else(|| ownership::restore(before, &goal.policy, &goal.scope));
     let (slot, restore, moves) = match (&seen.expiry, restore) {
-        (Expiry::Pending(..), _) if goal.scheduled => return Ok(()),
+        (Expiry::Pending(..), _) if goal.end == End::Scheduled => return Ok(()),
         (Expiry::Pending(_, pending), _) if pending.expires_at == expires_at => return Ok(()),
         (Expiry::Pending(slot, pending), _) => (slot, pending.restore.clone(), true),
         (Expiry::Absent(slot), Some(restore)) => (slot, restore, false),

@@ -4,7 +4,7 @@
 mod grant;
 mod revoke;
 
-pub use grant::{Goal, grant, recoverable};
+pub use grant::{End, Goal, grant, recoverable};
 pub use revoke::revoke;
 
 use crate::aws::{NewEntry, Operation};

@@ -8,7 +8,7 @@ use eks_break_glass::expiry::{Expiry, PendingRevoke, Slot};
 use eks_break_glass::observation::{
     AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster, ClusterKind, EntryState, IamPrincipal, Observation,
 };
-use eks_break_glass::plan::{self, Goal, Step};
+use eks_break_glass::plan::{self, End, Goal, Step};
 use eks_break_glass::request::Restore;
 use eks_break_glass::scope::AccessScope;
 use jiff::Timestamp;
@@ -27,8 +27,7 @@ fn goal(scope: AccessScope) -> Goal {
         tags: BTreeMap::new(),
         expires_at: None,
         restore: None,
-        scheduled: false,
-        none_scheduled: true,
+        end: End::NoneFound,
         remade: false,
     }
 }
