@@ -213,6 +213,19 @@ async fn what_aws_says_of_credentials_is_not_passed_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_of_mode_that_eks_refuses_has_failed_and_says_why() {
+    for (code, message) in [
+        ("InvalidRequestException", "the cluster cannot be updated"),
+        ("InvalidParameterException", "Unsupported authentication mode update from CONFIG_MAP to API_AND_CONFIG_MAP"),
+    ] {
+        let rule = mock!(Client::update_cluster_config).then_http_response(move || refusal(400, code, message));
+        let failure = Failure::from(aws(&[&rule]).open_access_entries("prod").await.unwrap_err());
+        assert_eq!(failure.name, ErrorName::AuthenticationModeFailed);
+        assert!(failure.what.contains(message), "{failure:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttling_is_tried_again_by_the_sdk() {
     let rule = mock!(Client::delete_access_entry)
         .sequence()

@@ -433,6 +433,18 @@ async fn a_revoke_of_a_policy_that_is_not_there_leaves_the_entry() {
     assert_eq!(entries(&scene), before);
 }
 
+/// As from a VPC that has no way to it.
+#[tokio::test(start_paused = true)]
+async fn a_scheduler_that_does_not_answer_keeps_nobody_out_whose_access_has_no_end() {
+    let scene = scene(world(Mode::Api));
+    scene.aws.inject(Fault::new(At::Every("GetSchedule"), Kind::Slow(HOUR)));
+    let begun = eks_break_glass::clock::instant();
+    let result = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    assert_eq!(result["status"], "GRANTED");
+    assert!(warnings(&result).contains(&"EXPIRY_UNKNOWN".to_owned()));
+    assert!(begun.elapsed() < Duration::from_secs(15), "in simulated time");
+}
+
 #[tokio::test(start_paused = true)]
 async fn revoking_twice_finds_nothing_the_second_time() {
     let scene = scene(world(Mode::Api));

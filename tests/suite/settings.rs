@@ -78,3 +78,29 @@ fn policies_are_taken_by_name_and_by_arn() {
     .unwrap();
     assert_eq!(settings.allowed_policies, ["AmazonEKSViewPolicy", "AmazonEKSEditPolicy"]);
 }
+
+#[test]
+fn names_and_arns_that_cannot_be_such_are_named() {
+    let role = "arn:aws:iam::111122223333:role/eks-break-glass-schedules";
+    for (variables, wrong) in [
+        (vec![("SCHEDULE_GROUP", "bad group!"), ("SCHEDULE_ROLE_ARN", role)], vec!["`SCHEDULE_GROUP`"]),
+        (
+            vec![("SCHEDULE_GROUP", "grants"), ("SCHEDULE_ROLE_ARN", "arn:aws:iam::x:user/y")],
+            vec!["`SCHEDULE_ROLE_ARN`"],
+        ),
+        (vec![("SCHEDULE_DLQ_ARN", "arn:aws:sqs:eu-west-1:111122223333:q")], vec!["`SCHEDULE_DLQ_ARN`"]),
+        (vec![("TARGET_ROLE_NAME", "bad role/*")], vec!["`TARGET_ROLE_NAME`"]),
+        (vec![("EVENT_BUS", "bad bus!")], vec!["`EVENT_BUS`"]),
+        (
+            vec![("EVENT_BUS", "arn:aws:sns:eu-west-1:111122223333:t"), ("TARGET_ROLE_NAME", "a b")],
+            vec!["`EVENT_BUS`", "`TARGET_ROLE_NAME`"],
+        ),
+    ] {
+        let refused = settings(&variables).unwrap_err().join("; ");
+        for name in wrong {
+            assert!(refused.contains(name), "{variables:?}: {refused}");
+        }
+    }
+    settings(&[("EVENT_BUS", "default")]).unwrap();
+    settings(&[("EVENT_BUS", "arn:aws:events:eu-west-1:111122223333:event-bus/security")]).unwrap();
+}
