@@ -77,6 +77,20 @@ impl Partition {
         }
     }
 
+    /// The same of endpoints that answer over IPv6, too. Source: the same file.
+    #[must_use]
+    pub fn dual_stack_dns_suffix(self) -> &'static str {
+        match self {
+            Self::Aws | Self::AwsUsGov => "api.aws",
+            Self::AwsCn => "api.amazonwebservices.com.cn",
+            Self::AwsEusc => "api.amazonwebservices.eu",
+            Self::AwsIso => "api.aws.ic.gov",
+            Self::AwsIsoB => "api.aws.scloud",
+            Self::AwsIsoE => "api.cloud-aws.adc-e.uk",
+            Self::AwsIsoF => "api.aws.hci.ic.gov",
+        }
+    }
+
     /// The partition of that name.
     ///
     /// # Errors

@@ -165,8 +165,7 @@ impl Invocation {
         let Some(announcement) = announcement(request, &self.request_id, ending, &self.journal) else {
             return answer;
         };
-        let told = self.end.bound(connection.announce(bus, &announcement, self.clock.now())).await;
-        if let Err(why) = told.unwrap_or_else(|| Err("the function's time is over".to_owned())) {
+        if let Err(why) = connection.announce(bus, &announcement, self.end).await {
             let message = format!("`{}` could not be announced on the bus `{bus}`: {why}", announcement.detail_type);
             self.journal.warn(NOT_ANNOUNCED, message);
             if let Some(warnings) = answer.as_mut().ok().and_then(|result| result.get_mut("warnings")) {

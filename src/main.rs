@@ -14,7 +14,8 @@ async fn main() -> Result<(), Error> {
         Ok((settings, connection))
     });
     let function = Function::new(settings, Sink::stdout(), Clock::system());
-    lambda_runtime::run(service_fn(move |event| function.clone().handle(event))).await
+    // Boxed, or the runtime moves it about on the stack: it is large.
+    lambda_runtime::run(service_fn(move |event| Box::pin(function.clone().handle(event)))).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]

@@ -118,13 +118,18 @@ impl Aws {
     /// # Errors
     /// [`Kind::ModeWithoutEntries`] if the cluster has none by its mode.
     pub async fn entry_principals(&self, cluster: &str) -> Result<Vec<String>, ApiError> {
-        let mut pages = self.clients.eks.list_access_entries().cluster_name(cluster).into_paginator().send();
-        let (operation, mut principals) = (Operation::ListAccessEntries, Vec::new());
-        while let Some(page) = self.answer(operation, async { pages.next().await.transpose() }).await? {
+        let operation = Operation::ListAccessEntries;
+        let (mut principals, mut next_token) = (Vec::new(), None);
+        loop {
+            let call = self.clients.eks.list_access_entries().cluster_name(cluster).set_next_token(next_token).send();
+            let page = self.answer(operation, call).await?;
             let entries = page.access_entries;
             principals.extend(entries.ok_or_else(|| ApiError::unreadable(operation, "there is no list in it"))?);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(principals);
+            }
         }
-        Ok(principals)
     }
 
     /// The principal's access entry, without its policies.
@@ -158,24 +163,12 @@ impl Aws {
         principal: &PrincipalArn,
     ) -> Result<Option<Vec<AccessPolicy>>, ApiError> {
         let operation = Operation::ListAssociatedAccessPolicies;
-        let mut pages = self
-            .clients
-            .eks
-            .list_associated_access_policies()
-            .cluster_name(cluster)
-            .principal_arn(principal.as_str())
-            .into_paginator()
-            .send();
-        let mut policies = Vec::new();
+        let (mut policies, mut next_token) = (Vec::new(), None);
         loop {
-            match self.answer(operation, async { pages.next().await.transpose() }).await {
-                Ok(Some(page)) => {
-                    let listed = page.associated_access_policies;
-                    for policy in listed.ok_or_else(|| ApiError::unreadable(operation, "there is no list in it"))? {
-                        policies.push(read_policy(policy).map_err(|what| ApiError::unreadable(operation, what))?);
-                    }
-                }
-                Ok(None) => return Ok(Some(policies)),
+            let call = self.clients.eks.list_associated_access_policies().cluster_name(cluster);
+            let call = call.principal_arn(principal.as_str()).set_next_token(next_token).send();
+            let page = match self.answer(operation, call).await {
+                Ok(page) => page,
                 Err(error) => {
                     return match error.kind {
                         Kind::EntryNotFound | Kind::NotFound | Kind::ModeWithoutEntries => Ok(None),
@@ -183,6 +176,14 @@ impl Aws {
                         _ => Err(error),
                     };
                 }
+            };
+            let listed = page.associated_access_policies;
+            for policy in listed.ok_or_else(|| ApiError::unreadable(operation, "there is no list in it"))? {
+                policies.push(read_policy(policy).map_err(|what| ApiError::unreadable(operation, what))?);
+            }
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(Some(policies));
             }
         }
     }

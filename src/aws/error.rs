@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::iter::successors;
 
-use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_eks::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_eks::operation::RequestId as _;
 
 use super::Operation;
@@ -141,17 +141,11 @@ impl ApiError {
         };
         let metadata = service.err().meta();
         let status = service.raw().status().as_u16();
-        let message = metadata.message().unwrap_or_default();
-        let kind = kind(metadata.code(), message, status);
+        let kind = kind(metadata.code(), metadata.message().unwrap_or_default(), status);
         Self {
             operation,
             kind,
-            message: match metadata.code() {
-                // AWS's own words hold the request that it could not verify, with access key and session token.
-                Some(code) if kind == Kind::BadCredentials => format!("AWS does not take the credentials ({code})"),
-                Some(code) => format!("{message} ({code})"),
-                None => format!("HTTP status {status}, with nothing that can be read"),
-            },
+            message: told(metadata).unwrap_or_else(|| format!("HTTP status {status}, with nothing that can be read")),
             request_id: error.request_id().map(str::to_owned),
             lost: false,
         }
@@ -187,6 +181,17 @@ impl ApiError {
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// AWS's words and the error's name; `None` where it has no name.
+pub(super) fn told(metadata: &ErrorMetadata) -> Option<String> {
+    let code = metadata.code()?;
+    Some(if BAD_CREDENTIALS.contains(&code) {
+        // AWS's own words hold the request that it could not verify, with access key and session token.
+        format!("AWS does not take the credentials ({code})")
+    } else {
+        format!("{} ({code})", metadata.message().unwrap_or_default())
+    })
 }
 
 /// Codes that say that the function may not; source: the services' "Common errors" pages.

@@ -1,20 +1,21 @@
-//! `EventBridge`: one event, put without its SDK.
+//! `EventBridge`: one event, put.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Connection;
-use super::json_call::Service;
+use super::call::{Call, Patience};
+use super::endpoint::Service;
 use crate::announce::Announcement;
 use crate::clock::Deadline;
 
 /// Who announces. Rules match it.
 pub const SOURCE: &str = "eks-break-glass";
-/// An announcement has what is left of an invocation's time for it, once: whoever asked waits.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// An announcement is tried once, for whoever asked waits: and a second one could be told twice.
+const ONCE: Patience =
+    Patience { tries: 1, pause: Duration::ZERO, one: Duration::from_secs(2), all: Duration::from_secs(2) };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -36,12 +37,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why it is not on the bus, in words.
-    pub async fn announce(&self, bus: &str, announcement: &Announcement, now: Timestamp) -> Result<(), String> {
-        let put = Deadline::after(TIMEOUT).bound(self.put_event(bus, announcement, now)).await;
-        put.unwrap_or_else(|| Err("EventBridge did not answer in time".to_owned()))
-    }
-
-    async fn put_event(&self, bus: &str, announcement: &Announcement, now: Timestamp) -> Result<(), String> {
+    pub async fn announce(&self, bus: &str, announcement: &Announcement, deadline: Deadline) -> Result<(), String> {
         let entry = json!({
             "Source": SOURCE,
             "DetailType": announcement.detail_type,
@@ -49,8 +45,9 @@ impl Connection {
             "EventBusName": bus,
         });
         let body = json!({ "Entries": [entry] });
-        let answer = self.json_call(Service::EventBridge, "PutEvents", &body, now).await;
-        match serde_json::from_slice::<Put>(&answer.map_err(|error| error.to_string())?) {
+        let call = Call::json(Service::EventBridge, "AWSEvents", "1.1", "PutEvents", &body);
+        let answer = self.home_call(call, ONCE, deadline).await.map_err(|error| error.to_string())?;
+        match serde_json::from_slice::<Put>(&answer) {
             Ok(Put { failed_entry_count: 0, .. }) => Ok(()),
             Ok(Put { entries, .. }) => {
                 let why = entries.into_iter().find_map(|entry| Some((entry.error_code?, entry.error_message)));

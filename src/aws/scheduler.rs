@@ -1,16 +1,45 @@
 //! EventBridge Scheduler: the one-time schedules that revokes wait in.
 
-use aws_sdk_scheduler::types;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
+use super::call::Call;
+use super::endpoint::Service;
 use super::lost::Lost;
-use super::{ApiError, Aws, Kind, Operation};
+use super::{ApiError, Aws, Kind, Operation, PATIENCE};
 use crate::expiry::Slot;
 
 /// How long Scheduler tries to deliver a revoke: a day, the longest there is.
-const LONGEST_TRY_SECONDS: i32 = 86_400;
+const LONGEST_TRY_SECONDS: u32 = 86_400;
 /// How often it tries in that time: as often as can be.
-const MOST_TRIES: i32 = 185;
+const MOST_TRIES: u32 = 185;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Schedule {
+    target: Target,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Target {
+    input: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    schedules: Vec<Summary>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Summary {
+    name: String,
+}
 
 impl Aws {
     /// What waits in a schedule: the input that it will send. `None`: there is no such schedule.
@@ -19,13 +48,9 @@ impl Aws {
     /// If Scheduler does not say.
     pub async fn scheduled_input(&self, slot: &Slot) -> Result<Option<String>, ApiError> {
         let operation = Operation::GetSchedule;
-        let call = self.scheduler().get_schedule().group_name(&slot.group).name(&slot.name).send();
-        match self.answer(operation, call).await {
-            Ok(answer) => answer
-                .target
-                .and_then(|target| target.input)
-                .map(Some)
-                .ok_or_else(|| ApiError::unreadable(operation, "a schedule has no input")),
+        let call = slot_call(operation, "GET", slot, &[("groupName", &slot.group)], None);
+        match self.ask_scheduler(operation, call).await {
+            Ok(answer) => read::<Schedule>(operation, &answer).map(|schedule| Some(schedule.target.input)),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -36,20 +61,8 @@ impl Aws {
     /// # Errors
     /// [`Kind::InUse`] if there is one of that name.
     pub async fn create_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
-        let lost = Lost::default();
-        let call = self
-            .scheduler()
-            .create_schedule()
-            .group_name(&slot.group)
-            .name(&slot.name)
-            .schedule_expression(expression(at))
-            .set_flexible_time_window(on_time())
-            .action_after_completion(types::ActionAfterCompletion::Delete)
-            .set_target(target(slot, input))
-            .customize()
-            .interceptor(lost.clone())
-            .send();
-        self.answer(Operation::CreateSchedule, call).await.map_err(|error| lost.told(error)).map(drop)
+        let operation = Operation::CreateSchedule;
+        self.change_schedule(operation, slot_call(operation, "POST", slot, &[], Some(&schedule(slot, at, input)))).await
     }
 
     /// Moves a schedule that is there.
@@ -57,20 +70,8 @@ impl Aws {
     /// # Errors
     /// [`Kind::NotFound`] if there is none any more.
     pub async fn move_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
-        let lost = Lost::default();
-        let call = self
-            .scheduler()
-            .update_schedule()
-            .group_name(&slot.group)
-            .name(&slot.name)
-            .schedule_expression(expression(at))
-            .set_flexible_time_window(on_time())
-            .action_after_completion(types::ActionAfterCompletion::Delete)
-            .set_target(target(slot, input))
-            .customize()
-            .interceptor(lost.clone())
-            .send();
-        self.answer(Operation::UpdateSchedule, call).await.map_err(|error| lost.told(error)).map(drop)
+        let operation = Operation::UpdateSchedule;
+        self.change_schedule(operation, slot_call(operation, "PUT", slot, &[], Some(&schedule(slot, at, input)))).await
     }
 
     /// Removes a schedule.
@@ -78,16 +79,9 @@ impl Aws {
     /// # Errors
     /// If Scheduler does not; that there is none is what was wanted.
     pub async fn delete_schedule(&self, slot: &Slot) -> Result<(), ApiError> {
-        let lost = Lost::default();
-        let call = self
-            .scheduler()
-            .delete_schedule()
-            .group_name(&slot.group)
-            .name(&slot.name)
-            .customize()
-            .interceptor(lost.clone())
-            .send();
-        match self.answer(Operation::DeleteSchedule, call).await.map_err(|error| lost.told(error)) {
+        let operation = Operation::DeleteSchedule;
+        let query = [("groupName", slot.group.as_str()), ("clientToken", &client_token())];
+        match self.change_schedule(operation, slot_call(operation, "DELETE", slot, &query, None)).await {
             Err(error) if error.kind != Kind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -98,41 +92,73 @@ impl Aws {
     /// # Errors
     /// If Scheduler does not say.
     pub async fn schedule_names(&self, group: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
-        let call = self.scheduler().list_schedules().group_name(group).name_prefix(prefix);
-        let mut pages = call.into_paginator().send();
+        let operation = Operation::ListSchedules;
         let mut names = Vec::new();
-        while let Some(page) = self.answer(Operation::ListSchedules, async { pages.next().await.transpose() }).await? {
-            names.extend(page.schedules.into_iter().filter_map(|schedule| schedule.name));
+        let mut next_token = None;
+        loop {
+            let from = next_token.as_deref().map(|token| ("NextToken", token));
+            let query: Vec<_> = from.into_iter().chain([("ScheduleGroup", group), ("NamePrefix", prefix)]).collect();
+            let call = Call::rest(Service::Scheduler, &operation.to_string(), "GET", "/schedules", &query, None);
+            let page: Page = read(operation, &self.ask_scheduler(operation, call).await?)?;
+            names.extend(page.schedules.into_iter().map(|schedule| schedule.name));
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(names);
+            }
         }
-        Ok(names)
     }
 
-    fn scheduler(&self) -> &aws_sdk_scheduler::Client {
-        self.connection.0.scheduler()
+    async fn change_schedule(&self, operation: Operation, call: Call) -> Result<(), ApiError> {
+        let lost = Lost::default();
+        let answer = self.ask_scheduler(operation, call.watched(&lost)).await;
+        answer.map_err(|error| lost.told(error)).map(drop)
+    }
+
+    /// The schedules of this function are in its own account and region, wherever the cluster is.
+    async fn ask_scheduler(&self, operation: Operation, call: Call) -> Result<Vec<u8>, ApiError> {
+        let shared = &self.connection.0;
+        let endpoint = shared.endpoints.of(Service::Scheduler, &shared.home);
+        self.answer(operation, call.send(&shared.config, &endpoint, PATIENCE)).await
     }
 }
 
-/// Source of the form: "Schedule types in EventBridge Scheduler", one-time schedules; the time zone is UTC unless another is named.
-fn expression(at: Timestamp) -> String {
-    format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S"))
+fn slot_call(
+    operation: Operation,
+    method: &'static str,
+    slot: &Slot,
+    query: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Call {
+    let path = format!("/schedules/{}", slot.name);
+    Call::rest(Service::Scheduler, &operation.to_string(), method, &path, query, body)
 }
 
-fn on_time() -> Option<types::FlexibleTimeWindow> {
-    types::FlexibleTimeWindow::builder().mode(types::FlexibleTimeWindowMode::Off).build().ok()
+fn read<T: DeserializeOwned>(operation: Operation, answer: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(answer).map_err(|error| ApiError::unreadable(operation, &error.to_string()))
 }
 
-fn target(slot: &Slot, input: &str) -> Option<types::Target> {
-    let dead_letters = slot.dead_letter_arn.as_ref();
-    let retries = types::RetryPolicy::builder()
-        .maximum_event_age_in_seconds(LONGEST_TRY_SECONDS)
-        .maximum_retry_attempts(MOST_TRIES)
-        .build();
-    types::Target::builder()
-        .arn(&slot.function_arn)
-        .role_arn(&slot.role_arn)
-        .input(input)
-        .retry_policy(retries)
-        .set_dead_letter_config(dead_letters.map(|arn| types::DeadLetterConfig::builder().arn(arn).build()))
-        .build()
-        .ok()
+/// A one-time schedule. Source of the time's form: "Schedule types in EventBridge Scheduler"; the time zone is UTC unless another is named.
+fn schedule(slot: &Slot, at: Timestamp, input: &str) -> Value {
+    let mut target = json!({
+        "Arn": slot.function_arn,
+        "RoleArn": slot.role_arn,
+        "Input": input,
+        "RetryPolicy": { "MaximumEventAgeInSeconds": LONGEST_TRY_SECONDS, "MaximumRetryAttempts": MOST_TRIES },
+    });
+    if let (Some(arn), Some(target)) = (&slot.dead_letter_arn, target.as_object_mut()) {
+        target.insert("DeadLetterConfig".to_owned(), json!({ "Arn": arn }));
+    }
+    json!({
+        "GroupName": slot.group,
+        "ScheduleExpression": format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S")),
+        "FlexibleTimeWindow": { "Mode": "OFF" },
+        "ActionAfterCompletion": "DELETE",
+        "ClientToken": client_token(),
+        "Target": target,
+    })
+}
+
+/// The same for all tries of one call, so that they have one effect.
+fn client_token() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }

@@ -1,11 +1,11 @@
-//! Secrets Manager: one secret, read without its SDK.
+//! Secrets Manager: one secret, read.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::json_call::{CallError, Service};
-use super::{Connection, attempted};
+use super::call::{Call, CallError};
+use super::endpoint::Service;
+use super::{Connection, SOMEBODY_WAITS};
 use crate::clock::Deadline;
 
 #[derive(Deserialize)]
@@ -19,10 +19,10 @@ impl Connection {
     ///
     /// # Errors
     /// If it cannot be read, or is no text.
-    pub async fn secret(&self, id: &str, now: Timestamp, deadline: Deadline) -> Result<String, CallError> {
-        let body = json!({ "SecretId": id });
-        let call = async || self.json_call(Service::SecretsManager, "GetSecretValue", &body, now).await;
-        match serde_json::from_slice(&attempted(deadline, call).await?) {
+    pub async fn secret(&self, id: &str, deadline: Deadline) -> Result<String, CallError> {
+        let call =
+            Call::json(Service::SecretsManager, "secretsmanager", "1.1", "GetSecretValue", &json!({ "SecretId": id }));
+        match serde_json::from_slice(&self.home_call(call, SOMEBODY_WAITS, deadline).await?) {
             Ok(Value { secret_string: Some(text) }) => Ok(text),
             _ => Err(CallError::Unanswered(format!("the secret `{id}` is no text"))),
         }

@@ -1,10 +1,10 @@
-//! Step Functions: executions started, and tasks that wait for a person answered, without its SDK.
+//! Step Functions: executions started, and tasks that wait for a person answered.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::json_call::{CallError, Service};
-use super::{Connection, attempted};
+use super::call::{Call, CallError, Patience};
+use super::endpoint::Service;
+use super::{Connection, SOMEBODY_WAITS};
 use crate::clock::Deadline;
 
 /// What came of starting an execution.
@@ -50,12 +50,10 @@ impl Connection {
         machine: &str,
         name: &str,
         input: &Value,
-        now: Timestamp,
         deadline: Deadline,
     ) -> Result<Started, CallError> {
         let body = json!({ "stateMachineArn": machine, "name": name, "input": input.to_string() });
-        let call = async || self.json_call(Service::StepFunctions, "StartExecution", &body, now).await;
-        match attempted(deadline, call).await {
+        match self.home_call(call("StartExecution", &body), SOMEBODY_WAITS, deadline).await {
             Ok(_) => Ok(Started::Now),
             Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Started::Before),
             Err(error) => Err(error),
@@ -70,7 +68,6 @@ impl Connection {
         &self,
         token: &str,
         decision: &Decision,
-        now: Timestamp,
         deadline: Deadline,
     ) -> Result<Answered, CallError> {
         let (operation, body) = match decision {
@@ -81,8 +78,8 @@ impl Connection {
                 ("SendTaskFailure", json!({ "taskToken": token, "error": error, "cause": cause }))
             }
         };
-        let call = deadline.bound(self.json_call(Service::StepFunctions, operation, &body, now)).await;
-        match call.unwrap_or_else(|| Err(CallError::Unanswered("Step Functions did not answer in time".to_owned()))) {
+        let once = Patience { tries: 1, one: SOMEBODY_WAITS.all, ..SOMEBODY_WAITS };
+        match self.home_call(call(operation, &body), once, deadline).await {
             Ok(_) => Ok(Answered::Now),
             Err(error) if matches!(error.code(), Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken")) => {
                 Ok(Answered::TooLate)
@@ -90,4 +87,8 @@ impl Connection {
             Err(error) => Err(error),
         }
     }
+}
+
+fn call(operation: &str, body: &Value) -> Call {
+    Call::json(Service::StepFunctions, "AWSStepFunctions", "1.0", operation, body)
 }

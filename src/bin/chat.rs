@@ -18,7 +18,8 @@ async fn main() -> Result<(), Error> {
     let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
     let slack = Slack::new(move || public_connector(bundle.as_deref()));
     let function = Function::new(settings, slack, Sink::stdout(), Clock::system());
-    lambda_runtime::run(service_fn(move |event| function.clone().handle(event))).await
+    // Boxed, or the runtime moves it about on the stack: it is large.
+    lambda_runtime::run(service_fn(move |event| Box::pin(function.clone().handle(event)))).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]

@@ -169,7 +169,7 @@ impl Desk<'_> {
         if let Some(input) = event.as_object_mut() {
             input.insert("chat".to_owned(), json!(conversation));
         }
-        match self.aws.start_execution(&self.rules.runbook, &name, &event, call.now, call.deadline).await {
+        match self.aws.start_execution(&self.rules.runbook, &name, &event, call.deadline).await {
             Ok(started) => {
                 audit.end(Level::Info, if started == Started::Now { "STARTED" } else { "ALREADY_STARTED" });
                 (Ok(name), audit)
@@ -230,7 +230,7 @@ impl Desk<'_> {
             }
         }
         let decision = approval::decision(answer, &click.person, &click.response_url, click.message_ts.as_deref());
-        match self.aws.answer_task(&ticket.token, &decision, call.now, call.deadline).await {
+        match self.aws.answer_task(&ticket.token, &decision, call.deadline).await {
             Ok(Answered::Now) => {
                 let status = if answer == Answer::Approve { "APPROVED" } else { "REFUSED" };
                 (message::answered(&click.blocks, answer, &click.person), Audit::new(Level::Info, status, fields))
