@@ -33,13 +33,15 @@ fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (eve
 	  cargo test --locked --test suite -- --nocapture hostile::whatever
 
 bench: .needs-cargo .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
-	cargo build --locked --release -p eks-break-glass -p bare -p bench
-	target/release/bench --python .tools/aws/bin/python --aws .tools/aws/bin/aws
-	target/release/bench --instructions
+	cargo build --locked --release -p eks-break-glass -p bare
+	cargo build --locked --profile tool -p bench
+	target/tool/bench --python .tools/aws/bin/python --aws .tools/aws/bin/aws
+	target/tool/bench --instructions
 
 instructions: .needs-cargo .needs-valgrind ## Counts instructions and holds them against bench/limits.json
-	cargo build --locked --release -p eks-break-glass -p bench
-	target/release/bench --instructions
+	cargo build --locked --release -p eks-break-glass
+	cargo build --locked --profile tool -p bench
+	target/tool/bench --instructions
 
 lint: .needs-cargo .tools/cargo/bin/cargo-deny check-template ## Formatting, lints, dependencies, template
 	cargo fmt --all --check

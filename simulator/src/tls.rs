@@ -25,7 +25,19 @@ impl TestAuthority {
     /// # Errors
     /// Where no key or certificate can be made.
     pub fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let authority = CertifiedIssuer::self_signed(authority()?, KeyPair::generate()?)?;
+        Self::signing_with(KeyPair::generate()?)
+    }
+
+    /// The same with a private key that is there, in PEM: one for RSA, which is what AWS's authorities sign with, takes long to make.
+    ///
+    /// # Errors
+    /// Where that is no private key, or no certificate can be made.
+    pub fn with_key(pem: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Self::signing_with(KeyPair::from_pem(pem)?)
+    }
+
+    fn signing_with(key: KeyPair) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let authority = CertifiedIssuer::self_signed(authority()?, key)?;
         let key = KeyPair::generate()?;
         let certificate = server()?.signed_by(&key, &authority)?;
 
