@@ -332,7 +332,9 @@ async fn out_of_time_it_says_what_it_has_not_seen() {
             .with_principal(Principal::new(&arn))
             .with_entry("prod", Entry::new(&arn).with_policy(VIEW, Scope::cluster()));
     }
-    let scene = Scene::new(Simulation::new(world).with_latency(Duration::from_secs(1))).with_schedules();
+    // It does not divide the time, so that calls are under way at the end of it.
+    let latency = Duration::from_millis(1300);
+    let scene = Scene::new(Simulation::new(world).with_latency(latency)).with_schedules();
     let result = scene.send_for(&cluster(), Duration::from_secs(20)).await.unwrap();
     let message = result["warnings"][0]["message"].as_str().unwrap();
     assert!(message.contains("of 500 access entries") && message.contains("no answer in the time"), "{message}");
