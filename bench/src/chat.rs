@@ -11,6 +11,7 @@ use sha2::Sha256;
 use simulator::lambda::{Function, Outcome};
 use simulator::server::{Stub, TestAuthority};
 
+use crate::processors::Processors;
 use crate::report::{megabytes, milliseconds};
 use crate::samples::Samples;
 use crate::{AuthorityFile, Result, process};
@@ -35,12 +36,12 @@ struct Sample {
 }
 
 /// Measures and prints.
-pub(crate) async fn measure(chat: &Path, rounds: usize) -> Result<()> {
+pub(crate) async fn measure(chat: &Path, rounds: usize, processors: &Processors) -> Result<()> {
     let authority = TestAuthority::new()?;
     let file = AuthorityFile::write(&authority)?;
     let mut samples = Samples::default();
     for _ in 0..rounds {
-        samples.add(sample(chat, &authority, file.path()).await?);
+        samples.add(sample(chat, &authority, file.path(), processors).await?);
     }
     writeln!(
         io::stdout(),
@@ -55,20 +56,19 @@ pub(crate) async fn measure(chat: &Path, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-async fn sample(chat: &Path, authority: &TestAuthority, bundle: &Path) -> Result<Sample> {
+async fn sample(chat: &Path, authority: &TestAuthority, bundle: &Path, processors: &Processors) -> Result<Sample> {
     let aws = Stub::https(authority, |operation| match operation {
         "GetSecretValue" => Some(json!({ "SecretString": SECRET })),
         "StartExecution" => Some(json!({ "executionArn": "arn", "startDate": 1.0 })),
         _ => None,
     })
     .await?;
-    let mut environment = Function::new(chat)
+    let function = Function::new(chat)
         .env("AWS_ENDPOINT_URL", aws.url())
         .env("AWS_CA_BUNDLE", bundle)
         .env("SLACK_SECRET_ARN", "slack")
-        .env("RECOVER_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:111122223333:stateMachine:eks-break-glass-recover")
-        .start()
-        .await?;
+        .env("RECOVER_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:111122223333:stateMachine:eks-break-glass-recover");
+    let mut environment = processors.start_apart(function.start()).await?;
     acknowledged(environment.invoke(&command(0)?, DEADLINE).await?)?;
     let timings = environment.timings();
     let pid = environment.pid().ok_or("the chat function ended")?;

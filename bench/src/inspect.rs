@@ -12,6 +12,7 @@ use simulator::scenario::Scenario;
 use simulator::server::{FREE_PORT, Server, TestAuthority};
 use simulator::world::{Entry, Principal};
 
+use crate::processors::Processors;
 use crate::{AuthorityFile, Result, process};
 
 /// EKS's quota of entries for each cluster.
@@ -21,7 +22,7 @@ const LATENCY: Duration = Duration::from_millis(20);
 const DEADLINE: Duration = Duration::from_mins(5);
 
 /// Measures one inspection and prints it.
-pub(crate) async fn measure(function: &Path) -> Result<()> {
+pub(crate) async fn measure(function: &Path, processors: &Processors) -> Result<()> {
     let scenario = Scenario::named("api-mode").ok_or("there is no scenario `api-mode`")?;
     let mut world = scenario.world();
     for number in 0..ENTRIES {
@@ -33,8 +34,8 @@ pub(crate) async fn measure(function: &Path) -> Result<()> {
     let authority = TestAuthority::new()?;
     let file = AuthorityFile::write(&authority)?;
     let server = Server::https(simulation.clone(), FREE_PORT, &authority).await?;
-    let mut environment =
-        Function::new(function).env("AWS_ENDPOINT_URL", server.url()).env("AWS_CA_BUNDLE", file.path()).start().await?;
+    let function = Function::new(function).env("AWS_ENDPOINT_URL", server.url()).env("AWS_CA_BUNDLE", file.path());
+    let mut environment = processors.start_apart(function.start()).await?;
     let event = json!({ "action": "inspect", "clusterName": scenario.cluster, "principalArn": scenario.principal });
     let watch = Instant::now();
     let outcome = environment.invoke(&event, DEADLINE).await?;

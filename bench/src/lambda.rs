@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use simulator::lambda::{Function, Outcome};
 
+use crate::processors::Processors;
 use crate::{Result, World, process};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -39,10 +40,10 @@ pub(crate) fn boto3(python: &Path) -> Function {
 }
 
 /// Starts a function against a world of its own and takes one sample.
-pub(crate) async fn run(function: Function) -> Result<Sample> {
+pub(crate) async fn run(function: Function, processors: &Processors) -> Result<Sample> {
     let world = World::start().await?;
     let function = world.variables().into_iter().fold(function, |function, (name, value)| function.env(name, value));
-    let mut environment = function.start().await?;
+    let mut environment = processors.start_apart(function.start()).await?;
     let event = world.event();
     succeed(environment.invoke(&event, DEADLINE).await?)?;
     let timings = environment.timings();

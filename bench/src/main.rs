@@ -10,6 +10,7 @@ mod inspect;
 mod instructions;
 mod lambda;
 mod process;
+mod processors;
 mod report;
 mod samples;
 
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use processors::Processors;
 use samples::Samples;
 use simulator::Simulation;
 use simulator::lambda::Function;
@@ -117,33 +119,27 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Takes a sample twice and keeps the second. Each is of a cold process; but the first one after another peer also pays for what that one
-/// left behind: a processor that has slept for seconds, caches full of something else.
-async fn settled<S>(sample: impl AsyncFn() -> Result<S>) -> Result<S> {
-    sample().await?;
-    sample().await
-}
-
 async fn measure(arguments: &Arguments) -> Result<()> {
+    let processors = Processors::divide()?;
     let mut ours = Samples::default();
     let mut bare = Samples::default();
     let mut boto3 = Samples::default();
     let mut cli = Samples::default();
     for round in 1..=arguments.rounds {
         let _ = write!(io::stderr(), "\rround {round} of {}", arguments.rounds);
-        ours.add(settled(|| lambda::run(Function::new(&arguments.function))).await?);
-        bare.add(settled(|| lambda::run(Function::new(&arguments.bare))).await?);
+        ours.add(lambda::run(Function::new(&arguments.function), &processors).await?);
+        bare.add(lambda::run(Function::new(&arguments.bare), &processors).await?);
         if let Some(python) = &arguments.python {
-            boto3.add(settled(|| lambda::run(lambda::boto3(python))).await?);
+            boto3.add(lambda::run(lambda::boto3(python), &processors).await?);
         }
         if let Some(aws) = &arguments.aws {
-            cli.add(settled(|| process::article(aws)).await?);
+            cli.add(process::article(aws, &processors).await?);
         }
     }
     let _ = writeln!(io::stderr());
     report::print(&arguments.function, &arguments.bare, &ours, &bare, &boto3, &cli)?;
-    chat::measure(&arguments.chat, arguments.rounds).await?;
-    inspect::measure(&arguments.function).await?;
+    chat::measure(&arguments.chat, arguments.rounds, &processors).await?;
+    inspect::measure(&arguments.function, &processors).await?;
     if arguments.python.is_none() || arguments.aws.is_none() {
         writeln!(io::stdout(), "\nleft out, for want of --python or --aws: boto3, the AWS CLI")?;
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
+use crate::processors::Processors;
 use crate::{Result, World};
 
 /// Processor time of a process, all its threads together, to the nanosecond.
@@ -39,26 +40,21 @@ pub(crate) struct Sample {
 }
 
 /// Runs the article's commands against a world of their own.
-pub(crate) async fn article(aws: &Path) -> Result<Sample> {
+pub(crate) async fn article(aws: &Path, processors: &Processors) -> Result<Sample> {
     let world = World::start().await?;
     let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let watch = Instant::now();
-    let status = tokio::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/article.sh"))
-        .arg(aws)
-        .arg(world.scenario.cluster)
-        .arg(world.scenario.principal)
-        .envs(world.variables())
-        .envs([
-            ("AWS_ACCESS_KEY_ID", "simulated"),
-            ("AWS_SECRET_ACCESS_KEY", "simulated"),
-            ("AWS_REGION", world.scenario.region),
-            ("AWS_DEFAULT_REGION", world.scenario.region),
-            ("AWS_CONFIG_FILE", "/dev/null"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-        ])
-        .status()
-        .await?;
-    if !status.success() {
+    let mut commands = tokio::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/article.sh"));
+    commands.arg(aws).arg(world.scenario.cluster).arg(world.scenario.principal).envs(world.variables()).envs([
+        ("AWS_ACCESS_KEY_ID", "simulated"),
+        ("AWS_SECRET_ACCESS_KEY", "simulated"),
+        ("AWS_REGION", world.scenario.region),
+        ("AWS_DEFAULT_REGION", world.scenario.region),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ]);
+    let mut commands = processors.start_apart(async { commands.spawn() }).await?;
+    if !commands.wait().await?.success() {
         return Err("the article's commands failed".into());
     }
     let wall = watch.elapsed();
