@@ -13,9 +13,9 @@ use crate::clock::Deadline;
 
 /// Who announces. Rules match it.
 pub const SOURCE: &str = "eks-break-glass";
-/// An announcement is tried once, for whoever asked waits: and a second one could be told twice.
-const ONCE: Patience =
-    Patience { tries: 1, pause: Duration::ZERO, one: Duration::from_secs(2), all: Duration::from_secs(2) };
+/// Whoever asked waits for the announcement, too. One that was taken and not acknowledged is told twice; so may `EventBridge` itself.
+const PATIENCE: Patience =
+    Patience { tries: 3, pause: Duration::from_millis(200), one: Duration::from_secs(1), all: Duration::from_secs(2) };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -46,7 +46,7 @@ impl Connection {
         });
         let body = json!({ "Entries": [entry] });
         let call = Call::json(Service::EventBridge, "AWSEvents", "1.1", "PutEvents", &body);
-        let answer = self.home_call(call, ONCE, deadline).await.map_err(|error| error.to_string())?;
+        let answer = self.home_call(call, PATIENCE, deadline).await.map_err(|error| error.to_string())?;
         match serde_json::from_slice::<Put>(&answer) {
             Ok(Put { failed_entry_count: 0, .. }) => Ok(()),
             Ok(Put { entries, .. }) => {

@@ -119,6 +119,18 @@ async fn an_announcement_that_fails_keeps_nobody_out_and_is_not_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_announcement_gets_over_what_passes() {
+    for kind in [Kind::Throttled, Kind::ServerError(503), Kind::ResetBeforeEffect, Kind::ResetAfterEffect] {
+        let scene = scene(world());
+        scene.aws.inject(Fault::new(At::Next("PutEvents", 1), kind));
+        let result = scene.send(&event(&json!({}))).await.unwrap();
+        let times = if kind == Kind::ResetAfterEffect { 2 } else { 1 };
+        assert_eq!(types(&scene), vec!["EKS access granted"; times], "{kind:?}");
+        assert_eq!(warnings(&result), [""; 0], "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_bus_nothing_is_put_anywhere() {
     let scene = Scene::new(Simulation::new(world()));
     scene.send(&event(&json!({}))).await.unwrap();
