@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::arn::{PolicyArn, PrincipalArn};
+use crate::arn::PolicyArn;
 use crate::aws::{ApiError, Kind, NewEntry, Operation, UpdateStatus};
 use crate::clock::{Deadline, Pauses, Stopwatch};
 use crate::context::Context;
@@ -15,6 +15,7 @@ use crate::log::Level;
 use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Cluster, Observation};
 use crate::outcome;
 use crate::plan::{Step, policy_name};
+use crate::principal::PrincipalArn;
 
 /// How long EKS may take to know a new principal, and to show a new entry: two minutes
 /// (terraform-provider-aws issue 35535 and pull request 35736).

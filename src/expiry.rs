@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::arn::{ClusterRef, FunctionArn, PolicyArn, PrincipalArn, Region};
+use crate::arn::{ClusterRef, FunctionArn, PolicyArn};
 use crate::aws::ApiError;
+use crate::principal::PrincipalArn;
+use crate::region::Region;
 use crate::request::{Action, Request, Restore};
 use crate::settings::{self, Settings};
 

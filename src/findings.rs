@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arn::{PolicyArn, PrincipalArn, PrincipalKind, permission_set};
+use crate::arn::PolicyArn;
 use crate::aws::Identity;
 use crate::observation::{AccessEntry, Cluster, EntryState, IamPrincipal, is_stale};
 use crate::ownership;
 use crate::plan::{self, policy_name};
+use crate::principal::{PrincipalArn, PrincipalKind, permission_set};
 use crate::scope::AccessScope;
 
 /// How many findings of one code there are at most, and how many principals a list in a finding's evidence names.

@@ -3,9 +3,10 @@
 
 use jiff::SignedDuration;
 
-use crate::arn::{ClusterRef, PolicyArn, Principal, PrincipalArn};
+use crate::arn::{ClusterRef, PolicyArn};
 use crate::error::Failure;
 use crate::pattern;
+use crate::principal::{Principal, PrincipalArn};
 use crate::request::{Action, Grant, Request};
 use crate::settings::Settings;
 use crate::text;

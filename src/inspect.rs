@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
-use crate::arn::{Principal, PrincipalArn, PrincipalKind};
 use crate::aws::{ApiError, Aws, Kind, Operation};
 use crate::clock::Stopwatch;
 use crate::context::Context;
@@ -20,6 +19,7 @@ use crate::kubeconfig;
 use crate::look::{told_by_iam, within_reach};
 use crate::observation::{AccessEntry, Caller, EntryState, IamPrincipal};
 use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
+use crate::principal::{Principal, PrincipalArn, PrincipalKind};
 use crate::request::{Action, Inspect, Request, RequestedPrincipal};
 use crate::verify::Kubernetes;
 

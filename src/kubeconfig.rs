@@ -1,7 +1,7 @@
 //! The kubeconfig that `aws eks update-kubeconfig` would write, so that one can paste it and go on.
 
-use crate::arn::Region;
 use crate::observation::Cluster;
+use crate::region::Region;
 
 /// The file's text; `None` while the cluster has no endpoint. Local clusters on Outposts name their id in place of
 /// their name, but this way in does not exist for those.

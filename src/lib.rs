@@ -6,7 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`handler`] | JSON in, JSON or a named error out; deadline, audit, metrics |
-//! | [`request`] | the event, strictly read (*pure*), by way of [`json`], [`arn`] and [`text`] |
+//! | [`request`] | the event, strictly read (*pure*), by way of [`json`], [`text`], [`arn`], [`principal`] and [`region`] |
 //! | [`guard`] | what the [`settings`] allow (*pure*), by way of [`pattern`] |
 //! | [`grant`], [`revoke`] | the flow: look, plan, carry out, look again |
 //! | [`inspect`] | the other flow: look at everything, and explain it by [`findings`] (*pure*) |
@@ -49,6 +49,8 @@ pub mod outcome;
 pub mod ownership;
 pub mod pattern;
 pub mod plan;
+pub mod principal;
+pub mod region;
 pub mod request;
 pub mod review;
 pub mod revoke;

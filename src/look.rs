@@ -5,9 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::apply::{PAUSES, PROPAGATION};
-use crate::arn::{
-    ClusterRef, FunctionArn, PolicyArn, Principal, PrincipalArn, PrincipalKind, SessionArn, permission_set,
-};
+use crate::arn::{ClusterRef, FunctionArn, PolicyArn};
 use crate::aws::{ApiError, Aws, Identity, Kind, Operation, TargetAccount};
 use crate::clock::{Deadline, Pauses};
 use crate::context::Context;
@@ -16,6 +14,7 @@ use crate::expiry::{Expiry, PendingRevoke, Slot};
 use crate::journal::{Journal, Timed};
 use crate::observation::{AccessPolicy, Caller, EntryState, IamPrincipal, Observation};
 use crate::plan::{Plan, Step, policy_name};
+use crate::principal::{Principal, PrincipalArn, PrincipalKind, SessionArn, permission_set};
 use crate::settings::Settings;
 
 /// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.

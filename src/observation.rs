@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::arn::{PolicyArn, PrincipalArn, Region};
+use crate::arn::PolicyArn;
 use crate::expiry::Expiry;
+use crate::principal::PrincipalArn;
+use crate::region::Region;
 use crate::scope::AccessScope;
 
 /// Who the function is to AWS.

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arn::{PolicyArn, PrincipalArn, PrincipalKind};
+use crate::arn::PolicyArn;
 use crate::findings::Finding;
 use crate::journal::{StepRecord, Warning};
 use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster};
+use crate::principal::{PrincipalArn, PrincipalKind};
 use crate::request::Restore;
 use crate::verify::Kubernetes;
 

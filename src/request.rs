@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::arn::{ClusterRef, PolicyArn, Principal, Region};
+use crate::arn::{ClusterRef, PolicyArn};
 use crate::json::{Invalid, Object};
+use crate::principal::Principal;
+use crate::region::Region;
 use crate::scope::AccessScope;
 use crate::text;
 

@@ -2,8 +2,10 @@
 
 use jiff::SignedDuration;
 
-use crate::arn::{Partition, PolicyArn, PrincipalArn, PrincipalKind, Region};
+use crate::arn::PolicyArn;
 use crate::log::Level;
+use crate::principal::{PrincipalArn, PrincipalKind};
+use crate::region::{Partition, Region};
 use crate::request;
 
 /// What the operator has decided. Names, meanings and defaults are those of the README's table.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::arn::{PolicyArn, PrincipalKind};
+use crate::arn::PolicyArn;
 use crate::aws::{Answer, ApiServer, Asker};
 use crate::clock::{Deadline, Pauses, Stopwatch};
 use crate::context::Context;
 use crate::journal::{Journal, StepOutcome};
 use crate::observation::{Cluster, Observation};
+use crate::principal::PrincipalKind;
 use crate::review::{self, Review};
 use crate::scope::AccessScope;
 

@@ -8,7 +8,7 @@ use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use jiff::Timestamp;
 
 use super::{ApiError, Aws};
-use crate::arn::Region;
+use crate::region::Region;
 
 /// Credentials that end sooner are renewed: an invocation may last for a quarter of an hour.
 const LEFT_AT_LEAST: Duration = Duration::from_mins(16);

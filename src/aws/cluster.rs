@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 use super::error::chain;
 use super::{ApiError, Aws, sts, token};
-use crate::arn::{PrincipalArn, Region};
+use crate::principal::PrincipalArn;
+use crate::region::Region;
 use crate::review::Review;
 
 /// An API server that has not answered by then does not.

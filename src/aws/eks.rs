@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::lost::Lost;
 use super::{ApiError, Aws, Kind, Operation};
-use crate::arn::PrincipalArn;
 use crate::observation::{AccessEntry, AccessPolicy, AuthenticationMode, Cluster, ClusterKind, EntryState};
+use crate::principal::PrincipalArn;
 use crate::scope::AccessScope;
 
 /// What an access entry is made with. Its type is always `STANDARD`.

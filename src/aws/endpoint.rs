@@ -1,6 +1,6 @@
 //! Where the services answer whose calls are written here, and what moves them elsewhere. The SDK knows it of the others.
 
-use crate::arn::{Partition, Region};
+use crate::region::{Partition, Region};
 
 /// A service that is called without an SDK crate of its own. Why: `docs/decisions/0010-calls.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

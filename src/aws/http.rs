@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use crate::arn::{Partition, Region};
+use crate::region::{Partition, Region};
 
 /// A connection that is not there by then is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

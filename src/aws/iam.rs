@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::call::{Call, Patience};
 use super::endpoint::Service;
 use super::{ApiError, Aws, Operation, PATIENCE, xml};
-use crate::arn::{PrincipalArn, PrincipalKind};
+use crate::principal::{PrincipalArn, PrincipalKind};
 
 /// The version of IAM's API.
 const VERSION: &str = "2010-05-08";

@@ -49,8 +49,8 @@ pub use states::{Answered, Decision, Started};
 use call::{Call, Patience};
 use endpoint::Endpoints;
 
-use crate::arn::Region;
 use crate::clock::Deadline;
+use crate::region::Region;
 use crate::settings::Misconfigured;
 
 /// The patience with all calls that a grant depends on; the deadline of the invocation may end it earlier. The SDK's own has no limit.

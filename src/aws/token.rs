@@ -11,7 +11,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_types::base64;
 use jiff::Timestamp;
 
-use crate::arn::{Partition, Region};
+use crate::region::{Partition, Region};
 
 /// What the presigned request says of its own life; EKS takes it for 15 minutes whatever it says.
 const VALID_FOR: Duration = Duration::from_mins(1);

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::settings::Aliases;
-use crate::arn::Region;
+use crate::region::Region;
 use crate::request::{Request, duration};
 
 /// The command, as people type it.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::arn::Region;
 use crate::log::Level;
+use crate::region::Region;
 use crate::settings::{Misconfigured, Reader};
 
 /// Where Slack takes messages for a `response_url`. Source: "Handling user interaction" in Slack's documentation.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Plan, Step, foreign_type};
-use crate::arn::{PolicyArn, PrincipalArn};
+use crate::arn::PolicyArn;
 use crate::aws::{NewEntry, Operation};
 use crate::error::{ErrorName, Failure};
 use crate::expiry::{Expiry, PendingRevoke};
 use crate::observation::{AccessEntry, AccessPolicy, Cluster, ClusterKind, EntryState, IamPrincipal, Observation};
 use crate::ownership;
+use crate::principal::PrincipalArn;
 use crate::request::Restore;
 use crate::scope::AccessScope;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eks_break_glass::arn::Region;
 use eks_break_glass::chat::grammar;
 use eks_break_glass::chat::settings::Aliases;
 use eks_break_glass::error::ErrorName;
+use eks_break_glass::region::Region;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
 use simulator::policy::Policy;

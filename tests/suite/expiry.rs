@@ -110,7 +110,7 @@ async fn the_schedule_is_as_documented() {
 #[tokio::test(start_paused = true)]
 async fn what_this_version_schedules_every_later_one_understands() {
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/scheduled-revoke-1.json")).unwrap();
-    let home = eks_break_glass::arn::Region::parse("eu-west-1").unwrap();
+    let home = eks_break_glass::region::Region::parse("eu-west-1").unwrap();
     PendingRevoke::read(&fixture.to_string(), &home).unwrap();
 
     let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));

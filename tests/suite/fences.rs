@@ -1,8 +1,8 @@
 //! The table of what the guardrails allow and refuse, which `tests/template/test_fences.py` puts to the roles of the templates, too.
 
-use eks_break_glass::arn::Region;
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::guard;
+use eks_break_glass::region::Region;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
 

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use eks_break_glass::arn::Region;
 use eks_break_glass::error::{ErrorName, Failure};
 use eks_break_glass::guard;
+use eks_break_glass::region::Region;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
 use simulator::operation::Scope;

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use eks_break_glass::arn::{PolicyArn, Principal, PrincipalArn, PrincipalKind, Region};
+use eks_break_glass::arn::PolicyArn;
 use eks_break_glass::guard;
+use eks_break_glass::principal::{Principal, PrincipalArn, PrincipalKind};
+use eks_break_glass::region::Region;
 use eks_break_glass::request::{Action, Request, RequestedPrincipal, Verify};
 use eks_break_glass::scope::AccessScope;
 use eks_break_glass::settings::Settings;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eks_break_glass::arn::Region;
+use eks_break_glass::region::Region;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};

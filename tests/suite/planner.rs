@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use eks_break_glass::arn::{Partition, PolicyArn, PrincipalArn};
+use eks_break_glass::arn::PolicyArn;
 use eks_break_glass::error::ErrorName;
 use eks_break_glass::expiry::{Expiry, PendingRevoke, Slot};
 use eks_break_glass::observation::{
     AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster, ClusterKind, EntryState, IamPrincipal, Observation,
 };
 use eks_break_glass::plan::{self, End, Goal, Step};
+use eks_break_glass::principal::PrincipalArn;
+use eks_break_glass::region::Partition;
 use eks_break_glass::request::Restore;
 use eks_break_glass::scope::AccessScope;
 use jiff::Timestamp;

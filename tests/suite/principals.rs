@@ -1,6 +1,6 @@
 //! Principals: who can be let in, and who is refused with which reason.
 
-use eks_break_glass::arn::{Principal, PrincipalArn, PrincipalKind, permission_set};
+use eks_break_glass::principal::{Principal, PrincipalArn, PrincipalKind, permission_set};
 use proptest::prelude::*;
 
 #[test]

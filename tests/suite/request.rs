@@ -1,6 +1,8 @@
 //! The event: what is taken, what is refused, and in which words.
 
-use eks_break_glass::arn::{ClusterRef, Principal, Region};
+use eks_break_glass::arn::ClusterRef;
+use eks_break_glass::principal::Principal;
+use eks_break_glass::region::Region;
 use eks_break_glass::request::{Action, Grant, Request, Verify};
 use eks_break_glass::scope::AccessScope;
 use jiff::SignedDuration;

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use eks_break_glass::arn::{Partition, PolicyArn};
+use eks_break_glass::arn::PolicyArn;
 use eks_break_glass::clock;
+use eks_break_glass::region::Partition;
 use eks_break_glass::review::Review;
 use eks_break_glass::scope::AccessScope;
 use serde_json::{Value, json};

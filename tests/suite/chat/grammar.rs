@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use eks_break_glass::arn::Region;
 use eks_break_glass::chat::grammar::{Command, Verb, forms, parse};
 use eks_break_glass::chat::settings::Aliases;
+use eks_break_glass::region::Region;
 use eks_break_glass::request::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
