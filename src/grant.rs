@@ -42,7 +42,7 @@ pub async fn run(
         cluster: &request.cluster,
         principal: &grant.principal.principal,
         policy: &grant.policy,
-        asks_iam: true,
+        lets_in: true,
         may_end_unseen: grant.duration.or(settings.default_duration).is_none(),
     };
     let seen = look::observe(context, subject, journal).await?;

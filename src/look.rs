@@ -13,7 +13,7 @@ use crate::error::{ErrorName, Failure};
 use crate::expiry::{Expiry, PendingRevoke, Slot};
 use crate::journal::{Journal, Timed};
 use crate::observation::{AccessPolicy, Caller, EntryState, IamPrincipal, Observation};
-use crate::plan::{Plan, Step, policy_name};
+use crate::plan::{Plan, Step, policy_name, recoverable};
 use crate::principal::{Principal, PrincipalArn, PrincipalKind, SessionArn, permission_set};
 use crate::settings::Settings;
 
@@ -32,8 +32,8 @@ pub struct Subject<'a> {
     pub principal: &'a Principal,
     /// By which policy.
     pub policy: &'a PolicyArn,
-    /// Whether it matters that IAM knows the principal: not where access is taken away.
-    pub asks_iam: bool,
+    /// Whether access is to be given: then it matters that IAM knows the principal, and that the cluster can be recovered.
+    pub lets_in: bool,
     /// Whether it can be done without knowing what is scheduled: then EventBridge Scheduler gets little time.
     pub may_end_unseen: bool,
 }
@@ -47,7 +47,7 @@ pub async fn observe(
     subject: Subject<'_>,
     journal: &mut Journal,
 ) -> Result<Observation, Failure> {
-    let Subject { cluster, principal, asks_iam, .. } = subject;
+    let Subject { cluster, principal, lets_in, .. } = subject;
     let aws = context.aws;
     let (kind, name) = match principal {
         Principal::Iam(arn) => (arn.kind, arn.name.as_str()),
@@ -57,7 +57,7 @@ pub async fn observe(
         PrincipalKind::Role => Operation::GetRole,
         PrincipalKind::User => Operation::GetUser,
     };
-    let asks_iam = asks_iam || matches!(principal, Principal::Session(_));
+    let asks_iam = lets_in || matches!(principal, Principal::Session(_));
     let who = Timed::call(Operation::GetCallerIdentity, aws.caller());
     let what = Timed::call(Operation::DescribeCluster, aws.cluster(&cluster.name));
     let iam = async { if asks_iam { Some(Timed::call(by_iam, aws.identity(kind, name)).await) } else { None } };
@@ -73,6 +73,10 @@ pub async fn observe(
     within_reach(cluster, &caller)?;
     let seen_cluster = journal
         .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
+    // What else EKS refuses to tell of such a cluster, this is the reason for.
+    if lets_in {
+        recoverable(&seen_cluster)?;
+    }
     if let Some(iam) = &iam {
         journal.optional_call(iam, |identity| format!("{}, made at {}", identity.arn, identity.created_at));
     }
@@ -83,7 +87,7 @@ pub async fn observe(
     };
     let iam = match iam.map(|answer| told_by_iam(&principal, &caller, answer)) {
         None => IamPrincipal::Unknown { reason: "it was not asked".to_owned() },
-        Some(IamPrincipal::Absent { instead: None }) if subject.asks_iam => {
+        Some(IamPrincipal::Absent { instead: None }) if lets_in => {
             ask_iam_again(aws, &principal, &caller, journal).await
         }
         Some(known) => known,

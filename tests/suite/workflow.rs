@@ -497,9 +497,13 @@ async fn clusters_that_are_not_there_or_cannot_be_recovered_are_told_apart() {
         let world = World::new()
             .with_cluster(Cluster::new("prod", Mode::Api).with_status(status))
             .with_principal(Principal::new(ADMIN));
-        let failed = scene(world).send(&event()).await.unwrap_err();
-        assert_eq!(failed.name, ErrorName::ClusterNotRecoverable, "{status}");
-        assert!(failed.message.contains(word), "{}", failed.message);
+        let scene = scene(world.with_policy(Policy::allow_all().without(&["iam:GetRole"])));
+        let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/new-cluster-admin/jane"});
+        for event in [event(), session] {
+            let failed = scene.send(&event).await.unwrap_err();
+            assert_eq!(failed.name, ErrorName::ClusterNotRecoverable, "{status}");
+            assert!(failed.message.contains(word), "{}", failed.message);
+        }
     }
     let outpost = Cluster::new("prod", Mode::ConfigMap)
         .describing("outpostConfig", json!({"outpostArns": ["o"], "controlPlaneInstanceType": "m5.large"}));

@@ -24,6 +24,7 @@ pub(super) struct Context<'a> {
 
 impl Cluster {
     pub(super) fn call_entries(&mut self, operation: &Operation, context: &Context<'_>) -> Result<Value, ApiError> {
+        self.require_control_plane()?;
         self.require_entries(context)?;
         let name = self.name.clone();
         match operation {
@@ -80,6 +81,14 @@ impl Cluster {
             }
             Operation::ListTagsForResource { arn } => Ok(json!({ "tags": self.tagged(arn)?.tags })),
             _ => Err(ApiError::unknown_operation()),
+        }
+    }
+
+    /// A cluster that is being made or deleted, or failed to be made, has no entries to tell of. How EKS says so is not known (facts §2.2, §11).
+    fn require_control_plane(&self) -> Result<(), ApiError> {
+        match self.status.as_str() {
+            "ACTIVE" | "UPDATING" => Ok(()),
+            status => Err(ApiError::in_use(format!("Cluster {} is {status}", self.name))),
         }
     }
 
