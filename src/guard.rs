@@ -98,9 +98,9 @@ pub fn duration(settings: &Settings, grant: &Grant) -> Result<Option<SignedDurat
     }
 }
 
-/// A pattern of ARNs; names have no colons.
+/// A pattern of ARNs; names have neither colons nor slashes.
 fn is_arn(pattern: &str) -> bool {
-    pattern.contains(':')
+    pattern.contains([':', '/'])
 }
 
 /// Whether a cluster that was named without its account could be one that a pattern of ARNs stands for, in whatever account.

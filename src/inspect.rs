@@ -19,6 +19,7 @@ use crate::kubeconfig;
 use crate::look::{told_by_iam, within_reach};
 use crate::observation::{AccessEntry, Caller, EntryState, IamPrincipal};
 use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
+use crate::plan;
 use crate::principal::{Principal, PrincipalArn, PrincipalKind};
 use crate::request::{Action, Inspect, Request, RequestedPrincipal};
 use crate::verify::Kubernetes;
@@ -316,6 +317,7 @@ fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mu
     }
     let judged = Request::parse(&json!(event).to_string(), &settings.region).map_err(Failure::from);
     let judged = judged.and_then(|grant| guard::request(settings, &grant)).and_then(|()| {
+        plan::recoverable(&survey.cluster)?;
         let opens = !survey.cluster.authentication_mode.has_access_entries();
         if opens && !settings.allow_authentication_mode_change {
             return Err(Failure::denied(

@@ -36,7 +36,7 @@ pub async fn run(
         cluster: &request.cluster,
         principal: &revoke.principal.principal,
         policy: &revoke.policy,
-        asks_iam: false,
+        lets_in: false,
         may_end_unseen: false,
     };
     let mut seen = look::observe(context, subject, journal).await?;
@@ -188,15 +188,11 @@ fn unproven(context: &Context<'_>, revoke: &Revoke, seen: &Observation, journal:
     guard::cluster(context.settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
     guard::principal(context.settings, &seen.principal)?;
     guard::policy(context.settings, &revoke.policy)?;
-    if let Some(entry) = seen.entry.present().filter(|entry| entry.scope_of(&revoke.policy).is_some()) {
+    if seen.entry.present().is_some_and(|entry| entry.scope_of(&revoke.policy).is_some()) {
         let shown = "nothing shows that this function has granted the access: the event has no `restore`, no revoke is scheduled";
         journal.warn(
             "OWNERSHIP_UNKNOWN",
-            if ownership::is_ours(entry) {
-                format!("{shown}, and the tags of the entry, which this function made, name another policy: the policy alone is taken off, and the entry goes if nothing else is left on it")
-            } else {
-                format!("{shown}, and the entry has no tags of this function's: the policy alone is taken off, and the access entry stays, with all else that it has")
-            },
+            format!("{shown}, and the entry has no tags of a grant of this policy: the policy alone is taken off, and the access entry stays, with all else that it has"),
         );
     }
     Ok(())

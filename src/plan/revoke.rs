@@ -44,7 +44,7 @@ fn take_back(policy: &PolicyArn, restore: Option<&Restore>, entry: &AccessEntry,
         (Some(_), Some(scope)) => {
             plan.steps.push(Step::AssociatePolicy { policy: policy.as_str().to_owned(), scope });
         }
-        (_, None) if entry_is_ours && others.is_empty() && (held.is_some() || restore.is_some()) => {
+        (_, None) if restore.is_some() && entry_is_ours && others.is_empty() => {
             plan.steps.push(Step::RemoveEntry);
         }
         (Some(_), None) => {

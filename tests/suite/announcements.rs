@@ -131,6 +131,16 @@ async fn an_announcement_gets_over_what_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_runs_out_of_time_is_announced_within_it() {
+    let scene = scene(world());
+    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Slow(Duration::from_mins(1))));
+    let (begun, timeout) = (eks_break_glass::clock::instant(), Duration::from_secs(20));
+    scene.send_for(&event(&json!({})), timeout).await.unwrap_err();
+    assert_eq!(types(&scene), ["EKS access failed"]);
+    assert!(begun.elapsed() < timeout, "Lambda would have stopped it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_bus_nothing_is_put_anywhere() {
     let scene = Scene::new(Simulation::new(world()));
     scene.send(&event(&json!({}))).await.unwrap();

@@ -391,6 +391,26 @@ async fn where_access_may_have_been_given_the_schedule_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_it_cannot_be_seen_whether_access_was_given_the_schedule_stays() {
+    let denied = |read: Option<usize>| {
+        let scene = scene(world(Mode::Api));
+        scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
+        if let Some(call) = read {
+            scene.aws.inject(Fault::new(At::Call(call), Kind::Denied));
+        }
+        scene
+    };
+    let seen = denied(None);
+    seen.send(&grant(&json!({}))).await.unwrap_err();
+    assert!(schedules(&seen).is_empty());
+    let last_read = seen.aws.calls().iter().rposition(|call| call.operation == "ListAssociatedAccessPolicies");
+    let unseen = denied(last_read);
+    let failed = unseen.send(&grant(&json!({}))).await.unwrap_err();
+    assert!(failed.message.contains("the revoke was scheduled for"), "{}", failed.message);
+    assert_eq!(schedules(&unseen).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revoke_by_hand_finds_what_to_put_back_and_removes_the_schedule() {
     let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
     let scene = scene(world(Mode::Api).with_entry("prod", narrower));
@@ -467,6 +487,16 @@ async fn without_evidence_just_the_policy_is_taken_off() {
     assert!(warnings(&result).contains(&"OWNERSHIP_UNKNOWN".to_owned()));
     assert!(entries(&scene).contains_key(ADMIN), "the entry is somebody else's");
     assert!(!is_admin(&scene));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_evidence_not_even_an_entry_of_this_function_is_deleted() {
+    let entry = Entry::new(ADMIN).with_tag("eks-break-glass:made-by", "eks-break-glass 0.1.0");
+    let entry = entry.with_tag("eks-break-glass:policy", VIEW).with_policy(POLICY, Scope::cluster());
+    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let result = scene.send(&revoke(&json!({}))).await.unwrap();
+    assert!(warnings(&result).contains(&"OWNERSHIP_UNKNOWN".to_owned()));
+    assert_eq!(changes(&scene), ["DisassociateAccessPolicy"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -682,6 +712,24 @@ async fn two_grants_at_once_share_one_schedule() {
     assert_eq!(schedules(&scene).len(), 1);
     assert_eq!(one["expiresAt"], other["expiresAt"], "both say what there is");
     assert!(is_admin(&scene));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_sees_another_ones_access_before_its_end_looks_for_that() {
+    let view = Entry::new(ADMIN).with_policy(VIEW, Scope::cluster());
+    let scene = scene(world(Mode::Api).with_entry("prod", view));
+    // The late one has seen that nothing is scheduled, and is throttled while the other one schedules, and gives access.
+    scene.aws.inject(Fault::new(At::Next("ListAssociatedAccessPolicies", 1), Kind::Throttled));
+    let (late, early) = (grant(&json!({"duration": "2h"})), grant(&json!({})));
+    let (late, early) = tokio::join!(scene.send(&late), scene.send(&early));
+    let (late, early) = (late.unwrap(), early.unwrap());
+    assert_eq!((&early["status"], &early["expiresAt"]), (&json!("GRANTED"), &json!(after(1))));
+    assert_eq!(warnings(&late), [""; 0], "it is not taken for access without end");
+    assert_eq!(
+        schedules(&scene).iter().map(Timestamp::to_string).collect::<Vec<_>>(),
+        [late["expiresAt"].as_str().unwrap()]
+    );
+    assert!(schedules(&scene)[0] > World::START + HOUR, "the later grant has moved the end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -185,9 +185,8 @@ async fn assert_allowed(scene: &Scene, event: &Value) {
 #[tokio::test(start_paused = true)]
 async fn there_is_no_way_round_allowed_clusters() {
     let setting = "ALLOWED_CLUSTERS";
-    for allowed in
-        ["prod", "arn:aws:eks:eu-west-1:111122223333:cluster/prod", "arn:aws:eks:*:111122223333:cluster/pr?d"]
-    {
+    let (arn, pattern) = ("arn:aws:eks:eu-west-1:111122223333:cluster/prod", "arn:aws:eks:*:111122223333:cluster/pr?d");
+    for allowed in ["prod", arn, pattern, "*cluster/pr*"] {
         assert_allowed(&guarded(world(), setting, allowed), &grant(&json!({}))).await;
     }
     let scene = guarded(world(), setting, "arn:aws:eks:eu-west-1:111122223333:cluster/prod");

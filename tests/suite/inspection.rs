@@ -269,6 +269,18 @@ async fn the_cluster_itself_is_judged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_help_is_not_offered() {
+    let outpost = json!({"outpostArns": ["o"], "controlPlaneInstanceType": "m5.large"});
+    let outpost = Cluster::new("prod", Mode::Api).describing("outpostConfig", outpost);
+    let scene =
+        scene(World::new().with_cluster(outpost).with_principal(Principal::new(ADMIN)).with_schedule_group(GROUP));
+    let result = inspect(&scene, &about(ADMIN)).await;
+    let missing = finding(&result, "NO_ACCESS_ENTRY");
+    assert_eq!(missing["remedy"], Value::Null);
+    assert!(missing["message"].as_str().unwrap().contains("cannot be recovered"), "{missing}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_looked_at_is_named_and_fails_nothing_else() {
     let world = world(Mode::Api)
         .with_principal(Principal::new(OTHER))
