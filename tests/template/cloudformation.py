@@ -48,7 +48,8 @@ def parameters(template=TEMPLATE, **given):
         function = values["FunctionName"]
         resources = {name: resolve(resource.get("Properties", {}), values) for name, resource in TEMPLATE["Resources"].items()}
         values["ScheduleGroup"] = resources["ScheduleGroup"]["Name"]
-        values["ScheduleRole.Arn"] = f"arn:aws:iam::{ACCOUNT}:role/schedule-role"
+        # CloudFormation begins a role's name with the stack's.
+        values["ScheduleRole.Arn"] = f"arn:aws:iam::{ACCOUNT}:role/eks-break-glass-schedule-role"
         values["FunctionRole.Arn"] = f"arn:aws:iam::{ACCOUNT}:role/function-role"
         values["EksBreakGlassFunction.Arn"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"
         for machine in ("recover", "fleet"):

@@ -10,7 +10,7 @@ CLUSTER = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/"
 ENTRY = f"arn:aws:eks:{REGION}:{ACCOUNT}:access-entry/"
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 SCHEDULE = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/"
-SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/schedule-role"
+SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/eks-break-glass-schedule-role"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:eks-break-glass-undelivered"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:eks-break-glass"
@@ -202,8 +202,8 @@ def test_the_function_announces_on_its_bus_as_itself_and_nowhere_else():
     assert not allowed("events:PutEvents", BUS + "security", {"events:source": "aws.ec2"}, EventBus="security")
 
 
-def operator():
-    return [resolve(TEMPLATE["Resources"]["OperatorPolicy"]["Properties"]["PolicyDocument"], parameters())]
+def operator(**given):
+    return [resolve(TEMPLATE["Resources"]["OperatorPolicy"]["Properties"]["PolicyDocument"], parameters(**given))]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +229,12 @@ def operator():
 )
 def test_operators_call_the_function_and_start_the_runbook_and_nothing_else(expected, action, resource):
     assert is_allowed(operator(), action, resource) is expected
+
+
+def test_where_approval_is_required_operators_cannot_go_round_it():
+    with_approval = operator(RequireApproval="true")
+    assert not is_allowed(with_approval, "lambda:InvokeFunction", FUNCTION)
+    assert is_allowed(with_approval, "states:StartExecution", RUNBOOK)
 
 
 def example(name):
@@ -313,6 +319,10 @@ ADMINISTRATOR = [{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Ac
         ("iam:PutRolePolicy", OTHER, {}),
         ("iam:PassRole", OTHER, {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:DeleteRolePermissionsBoundary", f"arn:aws:iam::{ACCOUNT}:role/function-role", {}),
+        ("iam:PassRole", OTHER, {"iam:PassedToService": "scheduler.amazonaws.com"}),
+        ("scheduler:CreateSchedule", SCHEDULE + "payroll/1", {}),
+        ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:payroll", {}),
+        ("sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:payroll", {}),
         ("sts:AssumeRole", OTHER, {}),
         ("lambda:UpdateFunctionCode", FUNCTION, {}),
         ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payroll", {}),

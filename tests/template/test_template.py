@@ -27,6 +27,13 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
         assert source in TEMPLATE["Parameters"] or source in TEMPLATE["Resources"]
 
 
+def test_an_external_id_is_not_used_without_a_role_to_take_on():
+    external_id = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]["TARGET_EXTERNAL_ID"]
+    typed = {"TargetExternalId": "whatever SAM asked for"}
+    assert resolve(external_id, parameters(**typed)) == ""
+    assert resolve(external_id, parameters(**typed, TargetRoleName="there")) == "whatever SAM asked for"
+
+
 def test_defaults_are_those_of_the_documentation():
     values = parameters()
     variables = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]
