@@ -32,7 +32,7 @@ fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (eve
 	FUZZ_CASES=$(or $(CASES),5000000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
 	  cargo test --locked --test suite -- --nocapture hostile::whatever
 
-bench: .needs-cargo .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
+bench: .needs-cargo .needs-valgrind .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
 	cargo build --locked --release -p eks-break-glass -p bare
 	cargo build --locked --profile tool -p bench
 	target/tool/bench --python .tools/aws/bin/python --aws .tools/aws/bin/aws
