@@ -8,7 +8,7 @@
 //! | `accounts` | clusters of other accounts and regions |
 //! | `announcements` | what the event bus is told |
 //! | `chat` | commands, signatures, approvals and messages in Slack |
-//! | `expiry` | access that ends: schedules, extensions, revokes |
+//! | `expiry`, `revoke` | access that ends, by its schedule and by hand |
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
 //! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
@@ -40,6 +40,7 @@ mod planner;
 mod principals;
 mod recreation;
 mod request;
+mod revoke;
 mod runtime;
 mod scene;
 mod schema;

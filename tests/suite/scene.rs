@@ -106,9 +106,9 @@ impl Scene {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
             let credentials =
                 Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
-            let cluster = SharedHttpConnector::new(ApiServer(self.aws.clone()));
+            let cluster = SharedHttpConnector::new(Door::ApiServer(self.aws.clone()));
             let clusters = ClusterConnectors::new(move |_| Ok(cluster.clone()));
-            let connector = SharedHttpConnector::new(InProcess(self.aws.clone()));
+            let connector = SharedHttpConnector::new(Door::Aws(self.aws.clone()));
             let connection = Connection::over(&settings.region, connector, credentials, clusters);
             (settings, connection)
         });
@@ -136,51 +136,33 @@ impl Scene {
     }
 }
 
-/// The simulation's in-process door, as the SDK's connector.
+/// A door of the simulation, as the SDK's connector.
 #[derive(Clone)]
-struct InProcess(Simulation);
+enum Door {
+    Aws(Simulation),
+    /// That of the cluster's API server.
+    ApiServer(Simulation),
+}
 
-impl std::fmt::Debug for InProcess {
+impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("InProcess")
+        f.write_str("Door")
     }
 }
 
-impl HttpConnector for InProcess {
+impl HttpConnector for Door {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let aws = self.0.clone();
+        let door = self.clone();
         HttpConnectorFuture::new(async move {
             let request = request
                 .try_into_http1x()
                 .map_err(|error| ConnectorError::user(error.into()))?
                 .map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
-            let response = aws.serve(request).await.map_err(|_| ConnectorError::io("connection reset".into()))?;
-            HttpResponse::try_from(response.map(SdkBody::from))
-                .map_err(|error| ConnectorError::other(error.into(), None))
-        })
-    }
-}
-
-/// The door of the simulated cluster's API server.
-#[derive(Clone)]
-struct ApiServer(Simulation);
-
-impl std::fmt::Debug for ApiServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiServer")
-    }
-}
-
-impl HttpConnector for ApiServer {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let aws = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            let request = request
-                .try_into_http1x()
-                .map_err(|error| ConnectorError::user(error.into()))?
-                .map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
-            let response = aws.api_server(CLUSTER, &request).await;
-            let response = response.map_err(|_| ConnectorError::io("connection refused".into()))?;
+            let response = match door {
+                Self::Aws(aws) => aws.serve(request).await,
+                Self::ApiServer(aws) => aws.api_server(CLUSTER, &request).await,
+            };
+            let response = response.map_err(|_| ConnectorError::io("connection reset".into()))?;
             HttpResponse::try_from(response.map(SdkBody::from))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })

@@ -58,6 +58,20 @@ def answers(aws, process):
     raise AssertionError("MiniStack does not answer")
 
 
+def make_cluster(aws):
+    """A cluster in API mode, and a role that is to be let in."""
+    aws.client("iam").create_role(RoleName="new-cluster-admin", AssumeRolePolicyDocument="{}")
+    eks = aws.client("eks")
+    eks.create_cluster(
+        name="prod",
+        roleArn="arn:aws:iam::000000000000:role/cluster",
+        resourcesVpcConfig={"subnetIds": []},
+        accessConfig={"authenticationMode": "API"},
+    )
+    while eks.describe_cluster(name="prod")["cluster"]["status"] != "ACTIVE":
+        time.sleep(0.05)
+
+
 def package(binary="eks-break-glass"):
     """A real binary, as Lambda takes it."""
     archive = io.BytesIO()

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from cloudformation import TEMPLATE, parameters, resolve
 from conftest import ROOT
-from emulator import package, running
+from emulator import make_cluster, package, running
 
 CLUSTER = "arn:aws:eks:eu-west-1:000000000000:cluster/prod"
 PRINCIPAL = "arn:aws:iam::000000000000:role/new-cluster-admin"
@@ -67,16 +67,8 @@ class Account:
     def __init__(self, aws):
         self.aws = aws
         self.outputs = deploy(aws, WatchedClusters="prod*,payments", Architecture="x86_64")
-        eks, iam, self.sqs = aws.client("eks"), aws.client("iam"), aws.client("sqs")
-        iam.create_role(RoleName="new-cluster-admin", AssumeRolePolicyDocument="{}")
-        eks.create_cluster(
-            name="prod",
-            roleArn="arn:aws:iam::000000000000:role/cluster",
-            resourcesVpcConfig={"subnetIds": []},
-            accessConfig={"authenticationMode": "API"},
-        )
-        while eks.describe_cluster(name="prod")["cluster"]["status"] != "ACTIVE":
-            time.sleep(0.05)
+        make_cluster(aws)
+        self.sqs = aws.client("sqs")
         sns, events = aws.client("sns"), aws.client("events")
         raw = {"RawMessageDelivery": "true"}
         self.bus, self.mail, self.chat = (self.queue(name) for name in ("bus", "mail", "chat"))

@@ -7,23 +7,14 @@ import time
 
 import pytest
 from conftest import ADMIN, POLICY
-from emulator import deploy, running
+from emulator import deploy, make_cluster, running
 from function import invoke
 
 
 @pytest.fixture
 def ministack():
     with running() as aws:
-        eks, iam = aws.client("eks"), aws.client("iam")
-        iam.create_role(RoleName="new-cluster-admin", AssumeRolePolicyDocument="{}")
-        eks.create_cluster(
-            name="prod",
-            roleArn="arn:aws:iam::000000000000:role/cluster",
-            resourcesVpcConfig={"subnetIds": []},
-            accessConfig={"authenticationMode": "API"},
-        )
-        while eks.describe_cluster(name="prod")["cluster"]["status"] != "ACTIVE":
-            time.sleep(0.05)
+        make_cluster(aws)
         yield aws
 
 
