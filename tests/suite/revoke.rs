@@ -1,10 +1,8 @@
 //! What is taken back, by whom, on which evidence, and exactly.
 
-use crate::expiry::{
-    ADMIN, HOUR, MINUTE, POLICY, VIEW, after, changes, entries, grant, is_admin, revoke, scene, schedules, statuses,
-    world,
-};
-use crate::scene::{Scene, warnings};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use eks_break_glass::error::ErrorName;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
@@ -12,8 +10,12 @@ use simulator::operation::{EntryChange, Operation, Scope};
 use simulator::policy::Policy;
 use simulator::world::{Entry, Mode, Principal};
 use simulator::{Simulation, World};
-use std::collections::BTreeMap;
-use std::time::Duration;
+
+use crate::expiry::{
+    ADMIN, HOUR, MINUTE, POLICY, VIEW, after, changes, entries, grant, is_admin, revoke, scene, schedules, statuses,
+    world,
+};
+use crate::scene::{Scene, warnings};
 
 /// Every kind of starting world: name, entry, and the scope that is granted.
 fn starting_worlds() -> Vec<(&'static str, Option<Entry>, Value)> {
@@ -151,6 +153,26 @@ async fn revoking_twice_finds_nothing_the_second_time() {
     ] {
         assert_eq!(scene.send(event).await.unwrap()["status"], status);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_grants_of_one_policy_the_second_is_undone_by_itself_and_the_first_with_it() {
+    let first = Entry::new(ADMIN)
+        .with_tag("eks-break-glass:made-by", "eks-break-glass 0.1.0")
+        .with_tag("eks-break-glass:grant-id", "an-earlier-request")
+        .with_tag("eks-break-glass:policy", VIEW)
+        .with_policy(VIEW, Scope::namespaces(&["team-a"]));
+    let scene = scene(world(Mode::Api).with_entry("prod", first)).with("ALLOWED_POLICIES", VIEW);
+    let before = entries(&scene);
+    let scope = json!({"type": "namespace", "namespaces": ["team-b"]});
+    let second = grant(&json!({"policyArn": VIEW, "accessScope": scope, "duration": null}));
+    let result = scene.send(&second).await.unwrap();
+    scene.send(&result["undo"]).await.unwrap();
+    assert_eq!(entries(&scene), before);
+    scene.send(&second).await.unwrap();
+    let undo_of_the_first = json!({"policyArn": VIEW, "restore": {"version": 1, "entryExisted": false}});
+    scene.send(&revoke(&undo_of_the_first)).await.unwrap();
+    assert_eq!(entries(&scene), BTreeMap::new());
 }
 
 #[tokio::test(start_paused = true)]
