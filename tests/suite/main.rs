@@ -5,6 +5,7 @@
 //! | `request`, `principals`, `settings`, `guardrails`, `fences`, `planner` | what is decided, without any I/O |
 //! | `adapter` | what the SDK sends, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
+//! | `modes`, `recreation` | the same where the authentication mode has to change, or the entry to be made anew |
 //! | `accounts` | clusters of other accounts and regions |
 //! | `announcements` | what the event bus is told |
 //! | `chat` | commands, signatures, approvals and messages in Slack |
@@ -36,6 +37,7 @@ mod guardrails;
 mod hostile;
 mod inspection;
 mod interruption;
+mod modes;
 mod planner;
 mod principals;
 mod recreation;

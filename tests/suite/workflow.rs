@@ -9,32 +9,32 @@ use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
-use simulator::world::{Cluster, Delays, Entry, Mode, ModeChange, Principal};
+use simulator::world::{Cluster, Delays, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
 use crate::scene::{Scene, steps, warnings};
 
-const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
+pub(crate) const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const SSO: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
 const ADMIN_POLICY: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
 const LATENCY: Duration = Duration::from_millis(20);
 
-fn world(mode: Mode) -> World {
+pub(crate) fn world(mode: Mode) -> World {
     World::new()
         .with_cluster(Cluster::new("prod", mode))
         .with_principal(Principal::new(ADMIN))
         .with_principal(Principal::new(SSO))
 }
 
-fn scene(world: World) -> Scene {
+pub(crate) fn scene(world: World) -> Scene {
     Scene::new(Simulation::new(world).with_latency(LATENCY))
 }
 
-fn event() -> Value {
+pub(crate) fn event() -> Value {
     json!({"clusterName": "prod", "principalArn": ADMIN})
 }
 
-fn with(fields: &Value) -> Value {
+pub(crate) fn with(fields: &Value) -> Value {
     let mut event = event();
     for (field, value) in fields.as_object().unwrap() {
         event[field] = value.clone();
@@ -42,15 +42,15 @@ fn with(fields: &Value) -> Value {
     event
 }
 
-fn is_admin(scene: &Scene, principal: &str) -> bool {
+pub(crate) fn is_admin(scene: &Scene, principal: &str) -> bool {
     scene.aws.world(|world| world.kubernetes_access("prod", principal).is_cluster_admin())
 }
 
-fn changes(scene: &Scene) -> Vec<&'static str> {
+pub(crate) fn changes(scene: &Scene) -> Vec<&'static str> {
     scene.aws.calls().iter().filter(|call| call.changes()).map(|call| call.operation).collect()
 }
 
-fn later(minutes: i64) -> Timestamp {
+pub(crate) fn later(minutes: i64) -> Timestamp {
     World::START + SignedDuration::from_mins(minutes)
 }
 
@@ -111,25 +111,6 @@ async fn sent_again_the_same_event_finds_its_own_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn config_map_is_switched_and_followed_to_its_end() {
-    let scene = scene(world(Mode::ConfigMap));
-    let result = scene.send(&event()).await.unwrap();
-    assert_eq!(result["status"], "GRANTED");
-    assert_eq!(result["cluster"]["authenticationMode"], json!({"before": "CONFIG_MAP", "after": "API_AND_CONFIG_MAP"}));
-    assert_eq!(warnings(&result), ["AUTHENTICATION_MODE_CHANGED"]);
-    assert!(is_admin(&scene, ADMIN));
-    let steps = steps(&result);
-    for step in [
-        "UpdateClusterConfig SUCCEEDED",
-        "AwaitAuthenticationMode SUCCEEDED",
-        "CreateAccessEntry SUCCEEDED",
-        "AssociateAccessPolicy SUCCEEDED",
-    ] {
-        assert!(steps.contains(&step.to_owned()), "{steps:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn with_just_the_articles_permissions_a_plain_grant_works() {
     for mode in [Mode::Api, Mode::ConfigMap] {
         let scene = scene(world(mode).with_policy(Policy::article()));
@@ -144,90 +125,9 @@ async fn with_just_the_articles_permissions_a_plain_grant_works() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_waiting_the_answer_is_in_progress_and_sending_it_again_goes_on() {
-    let scene = scene(world(Mode::ConfigMap));
-    let first = scene.send(&with(&json!({"waitSeconds": 0}))).await.unwrap();
-    assert_eq!(first["status"], "IN_PROGRESS");
-    assert_eq!(first["undo"], Value::Null);
-    assert!(first["retryAfterSeconds"].as_u64().unwrap() > 0);
-    assert!(warnings(&first).contains(&"AUTHENTICATION_MODE_CHANGED".to_owned()));
-    assert!(!is_admin(&scene, ADMIN));
-    let second = scene.send(&with(&json!({"waitSeconds": 0}))).await.unwrap();
-    assert_eq!(second["status"], "IN_PROGRESS", "EKS is still at it");
-    tokio::time::advance(Duration::from_mins(2)).await;
-    let third = scene.send(&with(&json!({"waitSeconds": 0}))).await.unwrap();
-    assert_eq!(third["status"], "GRANTED");
-    assert_eq!(
-        third["cluster"]["authenticationMode"]["before"], "API_AND_CONFIG_MAP",
-        "as this invocation saw it first"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_end_of_the_invocation_is_in_progress_and_never_a_timeout() {
-    let slow = ModeChange { takes: Duration::from_mins(20), ..ModeChange::default() };
-    let world = World::new()
-        .with_cluster(Cluster::new("prod", Mode::ConfigMap).with_mode_change(slow))
-        .with_principal(Principal::new(ADMIN));
-    let scene = scene(world);
-    let begun = clock::instant();
-    let result = scene.send_for(&event(), Duration::from_mins(1)).await.unwrap();
-    assert_eq!(result["status"], "IN_PROGRESS");
-    assert!(begun.elapsed() < Duration::from_mins(1));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_before_anything_began_is_none() {
     let result = scene(world(Mode::ConfigMap)).send_for(&event(), Duration::ZERO).await.unwrap();
     assert_eq!(result["status"], "GRANTED", "`cargo lambda watch` sends such a deadline");
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_update_is_waited_out_even_behind_an_active_status() {
-    let cluster = Cluster::new("prod", Mode::ConfigMap).with_update_until(World::START, later(3), true);
-    let scene = scene(World::new().with_cluster(cluster).with_principal(Principal::new(ADMIN)));
-    let result = scene.send(&event()).await.unwrap();
-    assert_eq!(result["status"], "GRANTED");
-    assert!(is_admin(&scene, ADMIN));
-    let refused = scene.aws.calls().iter().filter(|call| call.outcome == "ResourceInUseException").count();
-    assert!(refused > 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_update_that_does_not_end_is_in_progress_and_no_change_is_claimed() {
-    let cluster = Cluster::new("prod", Mode::ConfigMap).with_update_until(World::START, later(60), false);
-    let scene = scene(World::new().with_cluster(cluster).with_principal(Principal::new(ADMIN)));
-    let result = scene.send(&with(&json!({"waitSeconds": 30}))).await.unwrap();
-    assert_eq!(result["status"], "IN_PROGRESS");
-    assert_eq!(warnings(&result), ["AUTHENTICATION_MODE_CHANGING"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_change_of_mode_that_fails_is_told_with_its_reason() {
-    let fails = ModeChange { fails: Some("the cluster role is gone".to_owned()), ..ModeChange::default() };
-    let world = || {
-        World::new()
-            .with_cluster(Cluster::new("prod", Mode::ConfigMap).with_mode_change(fails.clone()))
-            .with_principal(Principal::new(ADMIN))
-    };
-    let told = scene(world()).send(&event()).await.unwrap_err();
-    assert_eq!(told.name, ErrorName::AuthenticationModeFailed);
-    assert!(told.message.contains("the cluster role is gone"), "{}", told.message);
-    let untold = scene(world().with_policy(Policy::article())).send(&event()).await.unwrap_err();
-    assert_eq!(untold.name, ErrorName::AuthenticationModeFailed);
-    assert!(untold.message.contains("`eks:DescribeUpdate`"), "{}", untold.message);
-    assert!(untold.message.contains("already changed"), "{}", untold.message);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_entry_that_eks_makes_for_the_creator_is_found_and_not_made_again() {
-    let cluster = Cluster::new("prod", Mode::ConfigMap).created_by(ADMIN);
-    let scene = scene(World::new().with_cluster(cluster).with_principal(Principal::new(ADMIN)));
-    let result = scene.send(&event()).await.unwrap();
-    assert_eq!(result["status"], "GRANTED");
-    assert_eq!(result["accessEntry"]["createdByThisGrant"], false);
-    assert_eq!(result["undo"], Value::Null, "nothing of it is this grant's");
-    assert_eq!(changes(&scene), ["UpdateClusterConfig"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -289,82 +189,6 @@ async fn what_was_lost_and_is_there_is_named_as_changed() {
     let failed = scene.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PermissionDenied);
     assert!(failed.message.contains("already changed: the access entry was created"), "{}", failed.message);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stale_entry_is_found_and_made_anew_as_it_was() {
-    let entry = Entry::new(ADMIN)
-        .made_for_id("AROAEARLIER")
-        .with_group("deployers")
-        .with_username("admin:{{SessionName}}")
-        .with_tag("team", "platform")
-        .with_policy("AmazonEKSViewPolicy", Scope::cluster())
-        .with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
-    let world =
-        world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
-    let scene = scene(world);
-    let before = scene.aws.world(|world| world.snapshot("prod"));
-    assert!(!is_admin(&scene, ADMIN), "it looks healthy and lets nobody in");
-    let result = scene.send(&event()).await.unwrap();
-    assert_eq!(result["status"], "GRANTED");
-    assert!(warnings(&result).contains(&"ENTRY_RECREATED".to_owned()));
-    assert!(is_admin(&scene, ADMIN));
-    assert_eq!(scene.aws.world(|world| world.snapshot("prod")), before);
-    assert_eq!(scene.logged("snapshot").len(), 1);
-    assert_eq!(result["undo"], Value::Null, "the policy was there before");
-    let again = scene.send(&event()).await.unwrap();
-    assert_eq!(again["status"], "ALREADY_GRANTED", "a repaired entry is not stale any more");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_entry_is_made_anew_on_demand_where_iam_cannot_be_asked() {
-    let entry =
-        Entry::new(ADMIN).made_for_id("AROAEARLIER").with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
-    let world = world(Mode::Api)
-        .with_policy(Policy::article())
-        .with_principal(Principal::new(ADMIN).recreated_at(World::START))
-        .with_entry("prod", entry);
-    let scene = scene(world);
-    let healthy = scene.send(&event()).await.unwrap();
-    assert_eq!(healthy["status"], "ALREADY_GRANTED");
-    assert!(warnings(&healthy).contains(&"STALENESS_UNKNOWN".to_owned()));
-    assert!(!is_admin(&scene, ADMIN));
-    let forced = scene.send(&with(&json!({"recreateEntry": true}))).await.unwrap();
-    assert_eq!(forced["status"], "GRANTED");
-    assert!(is_admin(&scene, ADMIN));
-}
-
-#[tokio::test(start_paused = true)]
-async fn if_an_entry_cannot_be_made_again_the_error_holds_it() {
-    let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER").with_group("deployers");
-    let world = world(Mode::Api)
-        .with_principal(Principal::new(ADMIN).recreated_at(World::START))
-        .with_policy(Policy::allow_all().without(&["eks:CreateAccessEntry"]))
-        .with_entry("prod", entry);
-    let scene = scene(world);
-    let failed = scene.send(&event()).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::PermissionDenied);
-    for part in [
-        "already changed: the access entry was deleted",
-        "\"kubernetesGroups\":[\"deployers\"]",
-        "`eks:CreateAccessEntry`",
-    ] {
-        assert!(failed.message.contains(part), "{part} in {}", failed.message);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn if_the_answer_to_a_delete_is_lost_the_error_holds_the_entry_too() {
-    let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER").with_group("deployers");
-    let world =
-        world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
-    let scene = scene(world);
-    scene.aws.inject(Fault::new(At::Every("DeleteAccessEntry"), Kind::ResetAfterEffect));
-    let failed = scene.send(&event()).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::ServiceUnavailable);
-    for part in ["the answer was lost: DeleteAccessEntry", "\"kubernetesGroups\":[\"deployers\"]"] {
-        assert!(failed.message.contains(part), "{part} in {}", failed.message);
-    }
 }
 
 #[tokio::test(start_paused = true)]
