@@ -41,7 +41,7 @@ pub struct Subject<'a> {
 /// Looks at everything that a request about a principal depends on.
 ///
 /// # Errors
-/// If the cluster is not there or in another account, the principal cannot be resolved, or AWS does not answer.
+/// If the cluster is not there, in another account, or not to be recovered, the principal cannot be resolved, or AWS does not answer.
 pub async fn observe(
     context: &Context<'_>,
     subject: Subject<'_>,
@@ -69,18 +69,23 @@ pub async fn observe(
     };
     let (who, what, iam, access) = tokio::join!(who, what, iam, access);
 
-    let caller = journal.call(who, |caller| caller.arn.clone())?;
-    within_reach(cluster, &caller)?;
-    let seen_cluster = journal
-        .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
-    // What else EKS refuses to tell of such a cluster, this is the reason for.
-    if lets_in {
-        recoverable(&seen_cluster)?;
-    }
+    // Every call that was made is written down before one of them ends this.
+    let caller = journal.call(who, |caller| caller.arn.clone());
+    let seen_cluster =
+        journal.call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode));
     if let Some(iam) = &iam {
         journal.optional_call(iam, |identity| format!("{}, made at {}", identity.arn, identity.created_at));
     }
     let iam = iam.map(|iam| iam.answer);
+    let access = access.map(|access| access.write_down(context, journal, ""));
+
+    let caller = caller?;
+    within_reach(cluster, &caller)?;
+    let seen_cluster = seen_cluster?;
+    // The reason for whatever else EKS refuses to tell of such a cluster.
+    if lets_in {
+        recoverable(&seen_cluster)?;
+    }
     let principal = match (principal, &iam) {
         (Principal::Iam(arn), _) => arn.clone(),
         (Principal::Session(session), iam) => resolve(aws, &cluster.name, session, iam.as_ref(), journal).await?,
@@ -92,11 +97,10 @@ pub async fn observe(
         }
         Some(known) => known,
     };
-    let access = match access {
-        Some(access) => access,
-        None => Access::read(context, subject, &principal).await,
+    let (entry, expiry) = match access {
+        Some(access) => access?,
+        None => Access::read(context, subject, &principal).await.write_down(context, journal, "")?,
     };
-    let (entry, expiry) = access.write_down(context, journal, "")?;
     Ok(Observation { caller, cluster: seen_cluster, principal, iam, entry, expiry })
 }
 
@@ -178,7 +182,7 @@ impl Access {
             EntryState::Unreadable => format!("{why}no access entries in this authentication mode"),
             EntryState::Absent => format!("{why}the principal has no access entry"),
             EntryState::Present(entry) => format!("{why}the principal has an access entry of type {}", entry.r#type),
-        })?;
+        });
         let policies = journal.call(self.policies, |policies| match policies.as_deref().unwrap_or_default() {
             [] => format!("{why}no access policies"),
             policies => {
@@ -187,7 +191,7 @@ impl Access {
                     .map(|policy| format!("{} with {}", policy_name(&policy.policy_arn), policy.access_scope));
                 format!("{why}{}", names.collect::<Vec<_>>().join("; "))
             }
-        })?;
+        });
         let expiry = match self.schedule {
             Err(why) => Expiry::Unavailable(why),
             Ok((slot, timed)) => {
@@ -200,6 +204,7 @@ impl Access {
                 expiry
             }
         };
+        let (state, policies) = (state?, policies?);
         let state = match state {
             EntryState::Present(mut entry) => {
                 entry.access_policies = policies.unwrap_or_default();

@@ -189,10 +189,9 @@ fn unproven(context: &Context<'_>, revoke: &Revoke, seen: &Observation, journal:
     guard::principal(context.settings, &seen.principal)?;
     guard::policy(context.settings, &revoke.policy)?;
     if seen.entry.present().is_some_and(|entry| entry.scope_of(&revoke.policy).is_some()) {
-        let shown = "nothing shows that this function has granted the access: the event has no `restore`, no revoke is scheduled";
         journal.warn(
             "OWNERSHIP_UNKNOWN",
-            format!("{shown}, and the entry has no tags of a grant of this policy: the policy alone is taken off, and the access entry stays, with all else that it has"),
+            "nothing shows that this function has granted the access: the event has no `restore`, no revoke is scheduled, and the entry has no tags of a grant of this policy: the policy alone is taken off, and the access entry stays, with all else that it has",
         );
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Whole grants: the event goes in, the simulated EKS is what it is, the result comes out. Time is simulated.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use eks_break_glass::clock;
@@ -328,6 +329,9 @@ async fn clusters_that_are_not_there_or_cannot_be_recovered_are_told_apart() {
             assert_eq!(failed.name, ErrorName::ClusterNotRecoverable, "{status}");
             assert!(failed.message.contains(word), "{}", failed.message);
         }
+        let called: HashSet<_> = scene.aws.calls().iter().map(|call| call.operation).collect();
+        let logged = scene.logged("step").iter().map(|step| step["operation"].clone()).collect::<HashSet<_>>();
+        assert_eq!(logged, called.iter().map(|operation| json!(operation)).collect(), "every call is in the log");
     }
     let outpost = Cluster::new("prod", Mode::ConfigMap)
         .describing("outpostConfig", json!({"outpostArns": ["o"], "controlPlaneInstanceType": "m5.large"}));
