@@ -1,4 +1,4 @@
-"""The same nine calls in Python: what one would write in an hour, and measure against."""
+"""The same work in Python: what one would write in an hour, and measure against. A grant takes it eight calls, one after another."""
 
 import json
 
@@ -11,7 +11,7 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 
 
 def policies_of(entry):
-    """The access policies of an entry, and none of one that is not there."""
+    """The access policies of an entry; `None` where there is no entry."""
     try:
         eks.describe_access_entry(**entry)
         return eks.list_associated_access_policies(**entry)["associatedAccessPolicies"]

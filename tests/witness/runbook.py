@@ -92,7 +92,7 @@ class Runbook:
 
 
 def token(message):
-    return re.search(r"send-task-success .* --task-token (\S+)", message)[1]
+    return re.search(r"send-task-success --region [a-z]+-[a-z]+-\d --task-output .* --task-token (\S+)", message)[1]
 
 
 def names_agree_with_the_code(*tasks):
