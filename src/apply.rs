@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::arn::PolicyArn;
-use crate::aws::{ApiError, Kind, NewEntry, Operation, UpdateStatus};
+use crate::aws::{ApiError, ApiErrorKind, NewEntry, Operation, UpdateStatus};
 use crate::clock::{Deadline, Pauses, Stopwatch};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
@@ -72,24 +72,26 @@ impl Hand<'_> {
             Step::CreateEntry(entry) => self.create_entry(step, entry, journal).await,
             Step::AssociatePolicy { policy, scope } => {
                 let remaking = self.remaking;
-                let again =
-                    |error: &ApiError| error.kind == Kind::EntryNotFound || (remaking && error.kind.is_transient());
-                let call =
-                    async || self.context.aws.associate_policy(&self.cluster.name, self.principal, policy, scope).await;
+                let again = |error: &ApiError| {
+                    error.kind == ApiErrorKind::EntryNotFound || (remaking && error.kind.is_transient())
+                };
+                let call = async || {
+                    self.context.aws.associate_access_policy(&self.cluster.name, self.principal, policy, scope).await
+                };
                 let timed = persist(Operation::AssociateAccessPolicy, self.propagation(), again, call).await;
                 journal.call(timed, |()| step.describe())?;
                 journal.changed(format!("{} was associated, with {scope}", policy_name(policy)));
                 Ok(Progress::Done)
             }
             Step::DisassociatePolicy { policy } => {
-                let call = self.context.aws.disassociate_policy(&self.cluster.name, self.principal, policy);
+                let call = self.context.aws.disassociate_access_policy(&self.cluster.name, self.principal, policy);
                 let timed = Timed::call(Operation::DisassociateAccessPolicy, call).await;
                 journal.call(timed, |()| step.describe())?;
                 journal.changed(format!("{} was disassociated", policy_name(policy)));
                 Ok(Progress::Done)
             }
             Step::RemoveEntry => {
-                let call = self.context.aws.delete_entry(&self.cluster.name, self.principal);
+                let call = self.context.aws.delete_access_entry(&self.cluster.name, self.principal);
                 let timed = Timed::call(Operation::DeleteAccessEntry, call).await;
                 journal.call(timed, |()| step.describe())?;
                 journal.changed("the access entry was deleted");
@@ -114,13 +116,13 @@ impl Hand<'_> {
         let undo = outcome::undo(self.cluster, self.principal, self.policy, &revoke.restore);
         let (input, aws) = (revoke.input(undo), self.context.aws);
         let timed = if moves {
-            Timed::call(Operation::UpdateSchedule, aws.move_schedule(slot, revoke.expires_at, &input)).await
+            Timed::call(Operation::UpdateSchedule, aws.update_schedule(slot, revoke.expires_at, &input)).await
         } else {
             Timed::call(Operation::CreateSchedule, aws.create_schedule(slot, revoke.expires_at, &input)).await
         };
         let overtaken = match &timed.answer {
-            Err(error) if moves => error.kind == Kind::NotFound,
-            Err(error) => error.kind == Kind::InUse,
+            Err(error) if moves => error.kind == ApiErrorKind::NotFound,
+            Err(error) => error.kind == ApiErrorKind::InUse,
             Ok(()) => false,
         };
         if overtaken {
@@ -161,17 +163,17 @@ impl Hand<'_> {
 
     /// Another update may be in progress, and hide behind the status ACTIVE (containers-roadmap issue 1500): it is waited out.
     async fn open_access_entries(&mut self, step: &Step, journal: &mut Journal) -> Result<Progress, Failure> {
-        let again = |error: &ApiError| error.kind == Kind::InUse;
-        let call = async || self.context.aws.open_access_entries(&self.cluster.name).await;
+        let again = |error: &ApiError| error.kind == ApiErrorKind::InUse;
+        let call = async || self.context.aws.update_cluster_config(&self.cluster.name, None).await;
         let timed = persist(Operation::UpdateClusterConfig, self.mode_deadline, again, call).await;
         match &timed.answer {
-            Err(error) if error.kind == Kind::InUse => {
+            Err(error) if error.kind == ApiErrorKind::InUse => {
                 let why = format!("another update of the cluster is in progress ({})", error.message);
                 journal.overtaken(&timed);
                 return Ok(Progress::StillRunning(why));
             }
             // Somebody else has switched it in the meantime; the wait that follows shows to what.
-            Err(error) if error.kind == Kind::ModeUnsupported => {
+            Err(error) if error.kind == ApiErrorKind::ModeUnsupported => {
                 journal.overtaken(&timed);
                 return Ok(Progress::Done);
             }
@@ -200,17 +202,17 @@ impl Hand<'_> {
                 if let Some(id) = &update_id
                     && why_unknown.is_none()
                 {
-                    match self.context.aws.update(&name, id).await {
+                    match self.context.aws.describe_update(&name, id).await {
                         Ok(update) if update.status == UpdateStatus::Failed => {
                             return failed(&update.errors.join("; "));
                         }
-                        Err(error) if error.kind == Kind::Denied => {
+                        Err(error) if error.kind == ApiErrorKind::Denied => {
                             why_unknown = Some(error.denied_action());
                         }
                         _ => {}
                     }
                 }
-                match self.context.aws.cluster(&name).await {
+                match self.context.aws.describe_cluster(&name).await {
                     Ok(cluster) => *self.cluster = cluster,
                     // A look that failed is made up for by the next one.
                     Err(error) if error.kind.is_transient() => return None,
@@ -265,7 +267,7 @@ impl Hand<'_> {
             "snapshot",
             json!({ "cluster": self.cluster.arn, "principalArn": self.principal.as_str(), "accessEntry": entry }),
         );
-        let call = self.context.aws.delete_entry(&self.cluster.name, self.principal);
+        let call = self.context.aws.delete_access_entry(&self.cluster.name, self.principal);
         let timed = Timed::call(Operation::DeleteAccessEntry, call).await;
         journal.call(timed, |()| step.describe())?;
         journal.changed("the access entry was deleted, to be made anew");
@@ -281,25 +283,26 @@ impl Hand<'_> {
         // After a change of mode, EKS may still refuse entries for a moment.
         let (remaking, slow_delete) = (self.remaking, Deadline::after(SLOW_DELETE));
         let again = |error: &ApiError| match error.kind {
-            Kind::InvalidPrincipal | Kind::ModeWithoutEntries => true,
+            ApiErrorKind::InvalidPrincipal | ApiErrorKind::ModeWithoutEntries => true,
             // Not where it was made by a call whose answer was lost.
-            Kind::InUse => remaking && !error.lost && !slow_delete.left().is_zero(),
+            ApiErrorKind::InUse => remaking && !error.unconfirmed && !slow_delete.left().is_zero(),
             kind => remaking && kind.is_transient(),
         };
         let limit = self.propagation();
-        let call =
-            async |entry: &NewEntry| self.context.aws.create_entry(&self.cluster.name, self.principal, entry).await;
+        let call = async |entry: &NewEntry| {
+            self.context.aws.create_access_entry(&self.cluster.name, self.principal, entry, None).await
+        };
         let mut timed = persist(Operation::CreateAccessEntry, limit, again, async || call(entry).await).await;
         // Not every refusal names the action, so any may be about the tags.
-        if !entry.tags.is_empty() && matches!(&timed.answer, Err(error) if error.kind == Kind::Denied) {
+        if !entry.tags.is_empty() && matches!(&timed.answer, Err(error) if error.kind == ApiErrorKind::Denied) {
             journal.optional_call(&timed, |()| String::new());
             let bare = NewEntry { tags: std::collections::BTreeMap::new(), ..entry.clone() };
             timed = persist(Operation::CreateAccessEntry, limit, again, async || call(&bare).await).await;
-            if !matches!(&timed.answer, Err(error) if error.kind == Kind::Denied) {
+            if !matches!(&timed.answer, Err(error) if error.kind == ApiErrorKind::Denied) {
                 journal.warn("TAGS_NOT_SET", tags_not_set(entry, remaking));
             }
         }
-        if matches!(&timed.answer, Err(error) if error.kind == Kind::InUse) {
+        if matches!(&timed.answer, Err(error) if error.kind == ApiErrorKind::InUse) {
             journal.overtaken(&timed);
             return Ok(Progress::Overtaken);
         }
@@ -337,7 +340,7 @@ async fn persist<T>(
                 attempts += 1;
                 // What an earlier attempt may have done, the last one answers for.
                 let in_doubt = attempts > 1 && last.may_have_changed();
-                match call().await.map_err(|error| ApiError { lost: error.lost || in_doubt, ..error }) {
+                match call().await.map_err(|error| ApiError { unconfirmed: error.unconfirmed || in_doubt, ..error }) {
                     Err(error) if passes(&error) => {
                         last = error;
                         None
@@ -387,15 +390,15 @@ pub async fn take_back_schedule(
     journal: &mut Journal,
 ) {
     // The same event, sent twice in one second, makes the same schedule: the other one may have given the access that it ends.
-    let now = context.aws.policies(&seen.cluster.name, &seen.principal).await;
+    let now = context.aws.list_associated_access_policies(&seen.cluster.name, &seen.principal).await;
     let holds = |held: Vec<AccessPolicy>| held.iter().any(|held| held.policy_arn == policy.as_str());
     if now.map_or(true, |held| held.is_some_and(holds)) {
         return;
     }
-    let found = Timed::call(Operation::GetSchedule, context.aws.scheduled_input(slot)).await;
+    let found = Timed::call(Operation::GetSchedule, context.aws.get_schedule(slot)).await;
     journal.optional_call(&found, |_| "is the schedule still as this grant made it?".to_owned());
     let found = found.answer.ok().flatten();
-    let found = found.and_then(|input| PendingRevoke::read(&input, &context.settings.region).ok());
+    let found = found.and_then(|schedule| PendingRevoke::read(&schedule.input, &context.settings.region).ok());
     if found.is_some_and(|(_, found)| found == *revoke) {
         let timed = Timed::call(Operation::DeleteSchedule, context.aws.delete_schedule(slot)).await;
         journal.optional_call(&timed, |()| "nothing was granted, so there is nothing to revoke".to_owned());

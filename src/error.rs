@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::arn::Malformed;
-use crate::aws::{ApiError, Kind, Operation};
+use crate::aws::{ApiError, ApiErrorKind, Operation};
 use crate::json::Invalid;
 use crate::settings::Misconfigured;
 
@@ -136,64 +136,64 @@ impl From<ApiError> for Failure {
         let again = "send the same event again";
         let (name, remedy) = match error.kind {
             // A grant whose end cannot be scheduled is not given; this is what no retry will mend.
-            Kind::Denied if error.operation.schedules() => (
+            ApiErrorKind::Denied if error.operation.schedules() => (
                 ErrorName::ExpiryUnavailable,
                 format!("{}, then {again}", allow(&error)),
             ),
-            Kind::NotFound | Kind::Rejected | Kind::BadCredentials if error.operation.schedules() => (
+            ApiErrorKind::NotFound | ApiErrorKind::Rejected | ApiErrorKind::BadCredentials if error.operation.schedules() => (
                 ErrorName::ExpiryUnavailable,
                 "check `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN` and `SCHEDULE_DLQ_ARN` of this function by what EventBridge Scheduler says, or take the access back by hand".to_owned(),
             ),
-            Kind::Quota if error.operation.schedules() => (
+            ApiErrorKind::Quota if error.operation.schedules() => (
                 ErrorName::LimitExceeded,
                 "have the quota of EventBridge Scheduler raised, or remove schedules that nobody needs".to_owned(),
             ),
-            Kind::ClusterNotFound => (
+            ApiErrorKind::ClusterNotFound => (
                 ErrorName::ClusterNotFound,
                 "check `clusterName` and `region`: the account and region that were asked have no such cluster".to_owned(),
             ),
-            Kind::PolicyNotFound => (
+            ApiErrorKind::PolicyNotFound => (
                 ErrorName::InvalidRequest,
                 "correct `policyArn`: `aws eks list-access-policies` lists those that exist".to_owned(),
             ),
-            Kind::Rejected if error.operation == Operation::UpdateClusterConfig => (
+            ApiErrorKind::Rejected if error.operation == Operation::UpdateClusterConfig => (
                 ErrorName::AuthenticationModeFailed,
                 format!("mend what EKS names, then {again}"),
             ),
-            Kind::Rejected => (
+            ApiErrorKind::Rejected => (
                 ErrorName::InvalidRequest,
                 "correct the event by what AWS says of it and send it again".to_owned(),
             ),
-            Kind::PrincipalNotFound | Kind::InvalidPrincipal => (
+            ApiErrorKind::PrincipalNotFound | ApiErrorKind::InvalidPrincipal => (
                 ErrorName::PrincipalNotFound,
                 "check `principalArn`, its path included: `aws iam get-role --role-name NAME --query Role.Arn` prints a role's".to_owned(),
             ),
-            Kind::NotStandard => (
+            ApiErrorKind::NotStandard => (
                 ErrorName::AccessEntryConflict,
                 "name a principal that is not the role of nodes".to_owned(),
             ),
-            Kind::EntryNotFound => (
+            ApiErrorKind::EntryNotFound => (
                 ErrorName::VerificationFailed,
                 format!("EKS does not show the access entry that it has made; {again} in a minute"),
             ),
-            Kind::InUse | Kind::NotFound | Kind::ModeWithoutEntries | Kind::ModeUnsupported => (
+            ApiErrorKind::InUse | ApiErrorKind::NotFound | ApiErrorKind::ModeWithoutEntries | ApiErrorKind::ModeUnsupported => (
                 ErrorName::Conflict,
                 format!("something else is changing the cluster or its access entries; {again} in a minute"),
             ),
-            Kind::Quota => (
+            ApiErrorKind::Quota => (
                 ErrorName::LimitExceeded,
                 "delete access entries that nobody needs (`aws eks list-access-entries`); a cluster has at most 3,000, and no more can be had".to_owned(),
             ),
-            Kind::Denied => (ErrorName::PermissionDenied, format!("{}, then {again}", allow(&error))),
-            Kind::BadCredentials => (
+            ApiErrorKind::Denied => (ErrorName::PermissionDenied, format!("{}, then {again}", allow(&error))),
+            ApiErrorKind::BadCredentials => (
                 ErrorName::PermissionDenied,
                 format!(
                     "AWS does not take the function's credentials for `{}`: check that the cluster's partition and region are open to its account, then {again}",
                     error.operation.iam_action()
                 ),
             ),
-            Kind::Throttled => (ErrorName::Throttled, format!("{again} in half a minute")),
-            Kind::Unavailable | Kind::NotSent => (
+            ApiErrorKind::Throttled => (ErrorName::Throttled, format!("{again} in half a minute")),
+            ApiErrorKind::Unavailable | ApiErrorKind::NotSent => (
                 ErrorName::ServiceUnavailable,
                 format!("{again} in a minute; if it goes on, look at the AWS Health Dashboard"),
             ),

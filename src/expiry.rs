@@ -143,10 +143,7 @@ impl Expiry {
 
 /// The first hexadecimal digits of a hash over several texts, none of which holds a line break.
 pub(crate) fn digest(texts: &[&str], digits: usize) -> String {
-    let hash = Sha256::digest(texts.join("\n"));
-    hash.iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .take(digits)
-        .collect()
+    let mut hash = hex::encode(Sha256::digest(texts.join("\n")));
+    hash.truncate(digits);
+    hash
 }

@@ -165,7 +165,7 @@ impl Invocation {
         let Some(announcement) = announcement(request, &self.request_id, ending, &self.journal) else {
             return answer;
         };
-        if let Err(why) = connection.announce(bus, &announcement, self.end).await {
+        if let Err(why) = connection.put_events(bus, &announcement, self.end).await {
             let message = format!("`{}` could not be announced on the bus `{bus}`: {why}", announcement.detail_type);
             self.journal.warn(NOT_ANNOUNCED, message);
             if let Some(warnings) = answer.as_mut().ok().and_then(|result| result.get_mut("warnings")) {

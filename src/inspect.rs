@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
-use crate::aws::{ApiError, Aws, Kind, Operation};
+use crate::aws::{ApiError, ApiErrorKind, Aws, Operation};
 use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::error::Failure;
@@ -44,10 +44,10 @@ pub async fn run(
 ) -> Result<Outcome, Failure> {
     let (aws, name) = (context.aws, &request.cluster.name);
     let (who, what, listed, roles, names) = tokio::join!(
-        Timed::call(Operation::GetCallerIdentity, aws.caller()),
-        Timed::call(Operation::DescribeCluster, aws.cluster(name)),
-        Timed::call(Operation::ListAccessEntries, aws.entry_principals(name)),
-        Timed::call(Operation::ListRoles, aws.identities(PrincipalKind::Role)),
+        Timed::call(Operation::GetCallerIdentity, aws.get_caller_identity()),
+        Timed::call(Operation::DescribeCluster, aws.describe_cluster(name)),
+        Timed::call(Operation::ListAccessEntries, aws.list_access_entries(name)),
+        Timed::call(Operation::ListRoles, aws.list_roles()),
         schedule_names(context, request),
     );
     let caller = journal.call(who, |caller| caller.arn.clone())?;
@@ -57,7 +57,7 @@ pub async fn run(
     let mut survey = Surveying { context, journal, unseen: Vec::new() };
 
     let listed = match survey.journal.optional(listed, |entries| format!("{} access entries", entries.len())) {
-        Err(error) if error.kind == Kind::ModeWithoutEntries => Some(Vec::new()),
+        Err(error) if error.kind == ApiErrorKind::ModeWithoutEntries => Some(Vec::new()),
         listed => survey.seen("the list of access entries", listed),
     };
     // What cannot be read is a service-linked role, or the account's root: neither is a way in for people.
@@ -74,7 +74,7 @@ pub async fn run(
     let is_user = |arn: &PrincipalArn| arn.kind == PrincipalKind::User;
     let asks_of_user = requested.is_some_and(|sent| matches!(&sent.principal, Principal::Iam(arn) if is_user(arn)));
     if asks_of_user || principals.iter().any(is_user) {
-        let users = Timed::call(Operation::ListUsers, aws.identities(PrincipalKind::User)).await;
+        let users = Timed::call(Operation::ListUsers, aws.list_users()).await;
         let users = survey.journal.optional(users, |users| format!("{} users", users.len()));
         iam.users = survey.seen("IAM's users (`iam:ListUsers`)", users);
     }
@@ -127,7 +127,7 @@ pub async fn run(
 async fn schedule_names(context: &Context<'_>, request: &Request) -> Option<Timed<Vec<String>>> {
     let schedules = context.schedules.as_ref().ok()?;
     let prefix = schedules.prefix(&request.cluster);
-    Some(Timed::call(Operation::ListSchedules, context.aws.schedule_names(schedules.group(), &prefix)).await)
+    Some(Timed::call(Operation::ListSchedules, context.aws.list_schedules(schedules.group(), &prefix)).await)
 }
 
 /// A look at everything, under way.
@@ -165,7 +165,7 @@ impl Surveying<'_> {
         let mut told = None;
         if known.is_none() {
             let operation = if kind == PrincipalKind::Role { Operation::GetRole } else { Operation::GetUser };
-            let answer = Timed::call(operation, self.context.aws.identity(kind, name)).await;
+            let answer = Timed::call(operation, self.context.aws.get_identity(kind, name)).await;
             let answer = self.journal.optional(answer, |identity| identity.arn.to_string());
             identity = answer.as_ref().ok().filter(|identity| identity.arn.account == *account).cloned();
             told = Some(answer);
@@ -204,13 +204,13 @@ impl Surveying<'_> {
         }
         let (watch, aws) = (Stopwatch::start(), self.context.aws);
         let mut answers = stream::iter(unlisted)
-            .map(async |arn| (arn, aws.identity(arn.kind, &arn.name).await))
+            .map(async |arn| (arn, aws.get_identity(arn.kind, &arn.name).await))
             .buffer_unordered(AT_ONCE);
         let mut told = BTreeMap::new();
         while let Some((arn, answer)) = answers.next().await {
             match answer {
                 // Who may not ask for one may ask for none, and an IAM that does not answer is not waited for.
-                Err(error) if error.kind != Kind::PrincipalNotFound => break,
+                Err(error) if error.kind != ApiErrorKind::PrincipalNotFound => break,
                 answer => {
                     told.insert(arn.clone(), told_by_iam(arn, caller, answer));
                 }
@@ -274,17 +274,17 @@ impl Surveying<'_> {
         let unseen_before = self.unseen.len();
         let names = self.journal.optional(names, |names| format!("{} scheduled revokes", names.len()));
         let (aws, home) = (self.context.aws, &self.context.settings.region);
-        let inputs: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
-            .map(async |name| aws.scheduled_input(&schedules.named(name)).await)
+        let found: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
+            .map(async |name| aws.get_schedule(&schedules.named(name)).await)
             .buffered(AT_ONCE)
             .collect()
             .await;
         let mut pending = Vec::new();
-        for input in inputs {
-            let Some(Some(input)) = self.seen("a scheduled revoke", input) else {
+        for schedule in found {
+            let Some(Some(schedule)) = self.seen("a scheduled revoke", schedule) else {
                 continue;
             };
-            match PendingRevoke::read(&input, home) {
+            match PendingRevoke::read(&schedule.input, home) {
                 Ok((Request { action: Action::Revoke(revoke), .. }, waits)) => pending.push(ActiveGrant {
                     principal_arn: revoke.principal.text,
                     policy_arn: revoke.policy.as_str().to_owned(),
@@ -335,7 +335,8 @@ fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mu
 
 /// An access entry with its policies; `None`: it is gone by now.
 async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<AccessEntry>, ApiError> {
-    let (entry, policies) = tokio::join!(aws.entry(cluster, arn), aws.policies(cluster, arn));
+    let (entry, policies) =
+        tokio::join!(aws.describe_access_entry(cluster, arn), aws.list_associated_access_policies(cluster, arn));
     match entry? {
         // An entry whose policies are not shown is on its way in or out.
         EntryState::Present(entry) => {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::apply::{PAUSES, PROPAGATION};
 use crate::arn::{ClusterRef, FunctionArn, PolicyArn};
-use crate::aws::{ApiError, Aws, Identity, Kind, Operation, TargetAccount};
+use crate::aws::{ApiError, ApiErrorKind, Aws, Identity, Operation, Schedule, TargetAccount};
 use crate::clock::{Deadline, Pauses};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
@@ -58,9 +58,9 @@ pub async fn observe(
         PrincipalKind::User => Operation::GetUser,
     };
     let asks_iam = lets_in || matches!(principal, Principal::Session(_));
-    let who = Timed::call(Operation::GetCallerIdentity, aws.caller());
-    let what = Timed::call(Operation::DescribeCluster, aws.cluster(&cluster.name));
-    let iam = async { if asks_iam { Some(Timed::call(by_iam, aws.identity(kind, name)).await) } else { None } };
+    let who = Timed::call(Operation::GetCallerIdentity, aws.get_caller_identity());
+    let what = Timed::call(Operation::DescribeCluster, aws.describe_cluster(&cluster.name));
+    let iam = async { if asks_iam { Some(Timed::call(by_iam, aws.get_identity(kind, name)).await) } else { None } };
     let access = async {
         match principal {
             Principal::Iam(arn) => Some(Access::read(context, subject, arn).await),
@@ -146,7 +146,7 @@ pub async fn look_again(
 struct Access {
     entry: Timed<EntryState>,
     policies: Timed<Option<Vec<AccessPolicy>>>,
-    schedule: Result<(Slot, Timed<Option<String>>), String>,
+    schedule: Result<(Slot, Timed<Option<Schedule>>), String>,
 }
 
 impl Access {
@@ -159,7 +159,7 @@ impl Access {
                 Ok(slot) => {
                     let limit = if subject.may_end_unseen { Deadline::after(SCHEDULER_TIME) } else { aws.deadline };
                     let call = async {
-                        let answer = limit.bound(aws.scheduled_input(&slot)).await;
+                        let answer = limit.bound(aws.get_schedule(&slot)).await;
                         answer.unwrap_or_else(|| Err(ApiError::silent(Operation::GetSchedule, SCHEDULER_TIME)))
                     };
                     let timed = Timed::call(Operation::GetSchedule, call).await;
@@ -246,16 +246,16 @@ async fn read_once(
     principal: &PrincipalArn,
 ) -> (Timed<EntryState>, Timed<Option<Vec<AccessPolicy>>>) {
     tokio::join!(
-        Timed::call(Operation::DescribeAccessEntry, aws.entry(cluster, principal)),
-        Timed::call(Operation::ListAssociatedAccessPolicies, aws.policies(cluster, principal)),
+        Timed::call(Operation::DescribeAccessEntry, aws.describe_access_entry(cluster, principal)),
+        Timed::call(Operation::ListAssociatedAccessPolicies, aws.list_associated_access_policies(cluster, principal)),
     )
 }
 
 /// What a schedule's input says. One that this function cannot read is not taken for none: moving it would lose what it puts back.
-fn read_schedule(context: &Context<'_>, slot: Slot, input: Result<Option<String>, ApiError>) -> Expiry {
-    match input {
+fn read_schedule(context: &Context<'_>, slot: Slot, schedule: Result<Option<Schedule>, ApiError>) -> Expiry {
+    match schedule {
         Ok(None) => Expiry::Absent(slot),
-        Ok(Some(input)) => match PendingRevoke::read(&input, &context.settings.region) {
+        Ok(Some(schedule)) => match PendingRevoke::read(&schedule.input, &context.settings.region) {
             Ok((_, revoke)) => Expiry::Pending(slot, revoke),
             Err(why) => Expiry::Unknown(ApiError::unknown_input(&why)),
         },
@@ -289,7 +289,7 @@ pub async fn reach(
     };
     let there = Timed::call(Operation::AssumeRole, aws.in_account(&target, &cluster.region, now)).await;
     journal.call(there, |_| format!("{}, for as long as it lasts", target.role_arn)).map_err(|error| {
-        let denied = error.kind == Kind::Denied;
+        let denied = error.kind == ApiErrorKind::Denied;
         let failure = Failure::from(error);
         if denied {
             let remedy = format!(
@@ -336,7 +336,7 @@ pub fn told_by_iam(principal: &PrincipalArn, caller: &Caller, answer: Result<Ide
     match answer {
         Ok(identity) if identity.arn == *principal => IamPrincipal::Exists { created_at: identity.created_at },
         Ok(identity) => IamPrincipal::Absent { instead: Some(identity.arn) },
-        Err(error) if error.kind == Kind::PrincipalNotFound => IamPrincipal::Absent { instead: None },
+        Err(error) if error.kind == ApiErrorKind::PrincipalNotFound => IamPrincipal::Absent { instead: None },
         Err(error) => IamPrincipal::Unknown { reason: error.to_string() },
     }
 }
@@ -350,7 +350,7 @@ async fn ask_iam_again(aws: &Aws, principal: &PrincipalArn, caller: &Caller, jou
                 PrincipalKind::Role => Operation::GetRole,
                 PrincipalKind::User => Operation::GetUser,
             };
-            let again = Timed::call(operation, aws.identity(principal.kind, &principal.name)).await;
+            let again = Timed::call(operation, aws.get_identity(principal.kind, &principal.name)).await;
             journal.optional_call(&again, |identity| format!("made at {}", identity.created_at));
             Some(told_by_iam(principal, caller, again.answer)).filter(|told| *told != absent)
         })
@@ -376,7 +376,7 @@ async fn resolve(
         Some(Err(error)) => (told_error(error), format!("IAM does not tell ({error})")),
         None => (ErrorName::PrincipalNotFound, "IAM was not asked".to_owned()),
     };
-    let entries = Timed::call(Operation::ListAccessEntries, aws.entry_principals(cluster)).await;
+    let entries = Timed::call(Operation::ListAccessEntries, aws.list_access_entries(cluster)).await;
     journal.optional_call(&entries, |entries| format!("{} access entries", entries.len()));
     let (name, listed) = match entries.answer {
         Ok(entries) => {
@@ -415,9 +415,9 @@ async fn resolve(
 /// Whether asking IAM again may help.
 fn told_error(error: &ApiError) -> ErrorName {
     match error.kind {
-        Kind::Throttled => ErrorName::Throttled,
-        Kind::Unavailable | Kind::NotSent => ErrorName::ServiceUnavailable,
-        Kind::Rejected => ErrorName::InvalidRequest,
+        ApiErrorKind::Throttled => ErrorName::Throttled,
+        ApiErrorKind::Unavailable | ApiErrorKind::NotSent => ErrorName::ServiceUnavailable,
+        ApiErrorKind::Rejected => ErrorName::InvalidRequest,
         _ => ErrorName::PrincipalNotFound,
     }
 }

@@ -78,6 +78,10 @@ pub struct Cluster {
     pub health: Vec<String>,
     /// Whether its endpoint can be reached from outside its VPC.
     pub public_endpoint: bool,
+    /// Whether its endpoint can be reached from inside its VPC.
+    pub private_endpoint: bool,
+    /// The ARN of the role of its Auto Mode nodes, if it has any.
+    pub auto_mode_node_role: Option<String>,
     /// From where, if not from everywhere.
     pub public_access_cidrs: Vec<String>,
 }

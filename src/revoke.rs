@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::apply::Hand;
 use crate::arn::PolicyArn;
-use crate::aws::{ApiError, Kind};
+use crate::aws::{ApiError, ApiErrorKind};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
 use crate::expiry::Expiry;
@@ -164,7 +164,7 @@ fn unseen_schedule(error: ApiError) -> Failure {
     let failure = Failure::from(error);
     let (name, remedy) = match kind {
         kind if kind.is_transient() => return failure,
-        Kind::Denied => (ErrorName::PermissionDenied, failure.remedy),
+        ApiErrorKind::Denied => (ErrorName::PermissionDenied, failure.remedy),
         _ => (
             ErrorName::ServiceUnavailable,
             "look at the schedule (`aws scheduler get-schedule`); where a later version of this function has made it, that version can carry it out; else revoke by hand, without `expiresAt`".to_owned(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::arn::PolicyArn;
-use crate::aws::{Answer, ApiServer, Asker};
+use crate::aws::{Answer, ApiServer, KubernetesIdentity};
 use crate::clock::{Deadline, Pauses, Stopwatch};
 use crate::context::Context;
 use crate::journal::{Journal, StepOutcome};
@@ -97,7 +97,7 @@ pub async fn ask(
 /// What is asked, where, and as whom.
 struct Question {
     server: ApiServer,
-    asker: Asker,
+    asker: KubernetesIdentity,
     reviews: Vec<Review>,
 }
 
@@ -120,7 +120,7 @@ async fn prepare(
 }
 
 /// The principal itself, as far as the function can be it.
-async fn asker(context: &Context<'_>, seen: &Observation) -> Result<Asker, String> {
+async fn asker(context: &Context<'_>, seen: &Observation) -> Result<KubernetesIdentity, String> {
     let principal = &seen.principal;
     if principal.kind == PrincipalKind::User {
         return Err("nobody but the user can ask as an IAM user".to_owned());

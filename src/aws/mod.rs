@@ -3,64 +3,62 @@
 //! The seam for tests is the SDK's own: its HTTP client. What runs in Lambda runs in the tests,
 //! signing, retries and parsing included, and only the network is replaced.
 
-mod account;
-mod call;
-mod cluster;
+mod accounts;
+mod call_policy;
+mod complete;
 mod eks;
-mod endpoint;
+mod eks_access;
+mod eks_nodes;
+mod eks_token;
+mod endpoints;
 mod error;
-mod events;
+mod event_bridge;
 mod http;
 mod iam;
-mod lost;
+mod kubernetes;
 mod operation;
 mod scheduler;
-mod secrets;
-mod states;
+mod secrets_manager;
+mod step_functions;
 mod sts;
-mod token;
-mod xml;
+mod trust_policy;
+mod unconfirmed;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::identity::IdentityCache;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_eks::primitives::DateTime;
 use aws_sdk_sts::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 
-pub use account::TargetAccount;
-pub use call::CallError;
-pub use cluster::{Answer, ApiServer, Asker, ClusterConnectors};
-pub use eks::{NewEntry, Update, UpdateStatus};
-pub(crate) use error::chain;
-pub use error::{ApiError, Kind};
-pub use events::SOURCE;
+pub use accounts::TargetAccount;
+pub use eks::{Update, UpdateStatus};
+pub use eks_access::NewEntry;
+pub(crate) use error::error_chain;
+pub use error::{ApiError, ApiErrorKind, CallError};
+pub use event_bridge::SOURCE;
 pub use http::public_connector;
 pub use iam::Identity;
+pub use kubernetes::{Answer, ApiServer, ClusterConnectors, KubernetesIdentity};
 pub use operation::Operation;
-pub use states::{Answered, Decision, Started};
+pub use scheduler::Schedule;
+pub use step_functions::{Answered, Decision, Started};
 
-use call::{Call, Patience};
-use endpoint::Endpoints;
+use call_policy::CallPolicy;
+use endpoints::{Endpoints, Service};
 
 use crate::clock::Deadline;
 use crate::region::Region;
 use crate::settings::Misconfigured;
 
-/// The patience with all calls that a grant depends on; the deadline of the invocation may end it earlier. The SDK's own has no limit.
-const PATIENCE: Patience =
-    Patience { tries: 4, pause: Duration::from_secs(1), one: Duration::from_secs(10), all: Duration::from_secs(40) };
-/// The patience while somebody in a chat waits.
-const SOMEBODY_WAITS: Patience =
-    Patience { tries: 4, pause: Duration::from_millis(200), one: Duration::from_secs(1), all: Duration::from_secs(3) };
-
-/// What serves every request: configuration, credentials, connections, and a client for each region, once it was asked for.
+/// What serves every request: configuration, credentials, connections, and the clients that were needed so far.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Shared>);
 
@@ -72,7 +70,12 @@ struct Shared {
     clusters: ClusterConnectors,
     /// The clients of each region, and of each region of another account.
     regional: Mutex<BTreeMap<(Option<String>, String), Clients>>,
-    accounts: account::Sessions,
+    accounts: accounts::Sessions,
+    // Clients of the function's own account and region. Each is built when it is first used, because building one parses a partition table.
+    event_bridge: OnceLock<aws_sdk_eventbridge::Client>,
+    scheduler: OnceLock<aws_sdk_scheduler::Client>,
+    secrets_manager: OnceLock<aws_sdk_secretsmanager::Client>,
+    step_functions: OnceLock<aws_sdk_sfn::Client>,
 }
 
 impl Connection {
@@ -84,39 +87,50 @@ impl Connection {
     pub fn open(home: &Region, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
-        let on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
         let connector = http::aws_connector(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?;
-        let mut config = configuration(connector, EnvironmentVariableCredentialsProvider::new()).into_builder();
-        let (fips, dual_stack) = (on("AWS_USE_FIPS_ENDPOINT"), on("AWS_USE_DUALSTACK_ENDPOINT"));
-        config.set_use_fips(fips);
-        config.set_use_dual_stack(dual_stack);
-        let endpoints = Endpoints::read(set, fips == Some(true), dual_stack == Some(true));
         let clusters = ClusterConnectors::new(http::cluster_connector);
-        let connection = Self::new(home, config.build(), endpoints, clusters);
-        // Most clusters are in the function's own region, and Lambda gives a whole processor while it initialises.
+        let credentials = EnvironmentVariableCredentialsProvider::new();
+        let connection = Self::configured(home, lookup, connector, credentials, clusters);
+        // Most clusters are in the function's own region, and Lambda gives a whole processor during initialization.
         let shared = &connection.0;
         shared.kept(None, home, || shared.config(home));
         Ok(connection)
     }
 
-    /// The same over another connector and with other credentials: what tests put a simulated AWS behind.
+    /// The same with another connector and other credentials, and nothing in the environment: for tests with a simulated AWS.
     pub fn over(
         home: &Region,
         connector: SharedHttpConnector,
         credentials: impl ProvideCredentials + 'static,
         clusters: ClusterConnectors,
     ) -> Self {
-        Self::new(home, configuration(connector, credentials), Endpoints::default(), clusters)
+        Self::configured(home, |_| None, connector, credentials, clusters)
     }
 
-    fn new(home: &Region, config: SdkConfig, endpoints: Endpoints, clusters: ClusterConnectors) -> Self {
+    /// The same with an environment.
+    pub fn configured(
+        home: &Region,
+        lookup: impl Fn(&str) -> Option<String>,
+        connector: SharedHttpConnector,
+        credentials: impl ProvideCredentials + 'static,
+        clusters: ClusterConnectors,
+    ) -> Self {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
+        let mut config = configuration(connector, credentials).into_builder();
+        config.set_use_fips(on("AWS_USE_FIPS_ENDPOINT"));
+        config.set_use_dual_stack(on("AWS_USE_DUALSTACK_ENDPOINT"));
         Self(Arc::new(Shared {
-            config,
-            endpoints,
+            config: config.build(),
+            endpoints: Endpoints::read(set),
             home: home.clone(),
             clusters,
             regional: Mutex::default(),
-            accounts: account::Sessions::default(),
+            accounts: accounts::Sessions::default(),
+            event_bridge: OnceLock::new(),
+            scheduler: OnceLock::new(),
+            secrets_manager: OnceLock::new(),
+            step_functions: OnceLock::new(),
         }))
     }
 
@@ -127,15 +141,54 @@ impl Connection {
         Aws { clients, connection: self.clone(), session: None, deadline }
     }
 
-    /// Makes a call in the function's own account and region: the body of the answer.
-    async fn home_call(&self, call: Call, patience: Patience, deadline: Deadline) -> Result<Vec<u8>, CallError> {
-        let (shared, service) = (&self.0, call.service);
-        let endpoint = shared.endpoints.of(service, &shared.home);
-        // Boxed, as what awaits it would be large otherwise.
-        match deadline.bound(Box::pin(call.send(&shared.config, &endpoint, patience))).await {
-            Some(answer) => answer.map_err(|error| CallError::of(service, &error)),
-            None => Err(CallError::Unanswered(format!("{} did not answer in time", service.name()))),
+    /// Waits for the answer to a call, until a deadline.
+    async fn within<T, E, F>(&self, service: Service, call: F, deadline: Deadline) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, SdkError<E>>> + Send,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        // Boxed, because the SDK's futures are large, and whatever awaits this one would be.
+        let call: BoxFuture<'_, _> = Box::pin(call);
+        match deadline.bound(call).await {
+            Some(answer) => answer.map_err(|error| CallError::from_sdk(service, &error)),
+            None => Err(CallError::timed_out(service)),
         }
+    }
+
+    fn event_bridge(&self) -> &aws_sdk_eventbridge::Client {
+        self.0.event_bridge.get_or_init(|| {
+            let config = self.0.home_config(CallPolicy::ANNOUNCEMENT);
+            let mut config = aws_sdk_eventbridge::config::Builder::from(&config);
+            config.set_endpoint_url(self.0.endpoints.of(Service::EventBridge));
+            aws_sdk_eventbridge::Client::from_conf(config.build())
+        })
+    }
+
+    fn scheduler(&self) -> &aws_sdk_scheduler::Client {
+        self.0.scheduler.get_or_init(|| {
+            let config = self.0.home_config(CallPolicy::DEFAULT);
+            let mut config = aws_sdk_scheduler::config::Builder::from(&config);
+            config.set_endpoint_url(self.0.endpoints.of(Service::Scheduler));
+            aws_sdk_scheduler::Client::from_conf(config.build())
+        })
+    }
+
+    fn secrets_manager(&self) -> &aws_sdk_secretsmanager::Client {
+        self.0.secrets_manager.get_or_init(|| {
+            let config = self.0.home_config(CallPolicy::INTERACTIVE);
+            let mut config = aws_sdk_secretsmanager::config::Builder::from(&config);
+            config.set_endpoint_url(self.0.endpoints.of(Service::SecretsManager));
+            aws_sdk_secretsmanager::Client::from_conf(config.build())
+        })
+    }
+
+    fn step_functions(&self) -> &aws_sdk_sfn::Client {
+        self.0.step_functions.get_or_init(|| {
+            let config = self.0.home_config(CallPolicy::INTERACTIVE);
+            let mut config = aws_sdk_sfn::config::Builder::from(&config);
+            config.set_endpoint_url(self.0.endpoints.of(Service::StepFunctions));
+            aws_sdk_sfn::Client::from_conf(config.build())
+        })
     }
 }
 
@@ -144,29 +197,35 @@ impl Shared {
         self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
     }
 
-    /// The clients of a region, made at the first use.
+    /// The function's own account and region.
+    fn home_config(&self, policy: CallPolicy) -> SdkConfig {
+        let config = self.config(&self.home).into_builder();
+        config.retry_config(policy.retries()).timeout_config(policy.timeouts()).build()
+    }
+
+    /// The clients of a region, built at the first use.
     fn kept(&self, account: Option<&str>, region: &Region, config: impl FnOnce() -> SdkConfig) -> Clients {
         let mut regional = self.regional.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (account.map(str::to_owned), region.as_str().to_owned());
-        regional.entry(key).or_insert_with(|| self.clients(region, config())).clone()
+        regional.entry(key).or_insert_with(|| self.clients(config())).clone()
     }
 
-    fn clients(&self, region: &Region, config: SdkConfig) -> Clients {
+    fn clients(&self, config: SdkConfig) -> Clients {
         let mut eks = aws_sdk_eks::config::Builder::from(&config);
-        eks.set_endpoint_url(self.endpoints.eks.clone());
+        eks.set_endpoint_url(self.endpoints.of(Service::Eks));
         let mut sts = aws_sdk_sts::config::Builder::from(&config);
-        sts.set_endpoint_url(self.endpoints.sts.clone());
+        sts.set_endpoint_url(self.endpoints.of(Service::Sts));
         Clients {
             eks: aws_sdk_eks::Client::from_conf(eks.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            iam: Arc::default(),
             config,
-            region: region.clone(),
         }
     }
 }
 
-/// One connector for all clients, so that they share its connections. Credentials are at hand, so nothing keeps them; that an answer
-/// stalls, the limit of a try sees.
+/// One connector for all clients, so that they share its connections. Credentials are at hand, so nothing caches them. The limit of an
+/// attempt covers an answer that stalls.
 fn configuration(connector: SharedHttpConnector, credentials: impl ProvideCredentials + 'static) -> SdkConfig {
     let http_client = http_client_fn(move |_, _| connector.clone());
     SdkConfig::builder()
@@ -175,18 +234,19 @@ fn configuration(connector: SharedHttpConnector, credentials: impl ProvideCreden
         .http_client(http_client)
         .identity_cache(IdentityCache::no_cache())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .retry_config(PATIENCE.retries())
-        .timeout_config(PATIENCE.timeouts())
+        .retry_config(CallPolicy::DEFAULT.retries())
+        .timeout_config(CallPolicy::DEFAULT.timeouts())
         .build()
 }
 
-/// The clients of one region, and what other calls there are made with.
+/// The clients of one region.
 #[derive(Debug, Clone)]
 struct Clients {
     eks: aws_sdk_eks::Client,
     sts: aws_sdk_sts::Client,
+    /// Built when it is first used.
+    iam: Arc<OnceLock<aws_sdk_iam::Client>>,
     config: SdkConfig,
-    region: Region,
 }
 
 /// AWS during one request.
@@ -208,7 +268,21 @@ impl Aws {
         self
     }
 
-    /// Waits for the answer to a call, within the deadline, and says what went wrong in our own words. The call is
+    fn iam(&self) -> &aws_sdk_iam::Client {
+        self.clients.iam.get_or_init(|| {
+            let policy = CallPolicy::BEST_EFFORT;
+            let mut config = aws_sdk_iam::config::Builder::from(&self.clients.config);
+            config.set_endpoint_url(self.connection.0.endpoints.of(Service::Iam));
+            config.set_retry_config(Some(policy.retries())).set_timeout_config(Some(policy.timeouts()));
+            aws_sdk_iam::Client::from_conf(config.build())
+        })
+    }
+
+    fn scheduler(&self) -> &aws_sdk_scheduler::Client {
+        self.connection.scheduler()
+    }
+
+    /// Waits for the answer to a call, until the deadline, and classifies what went wrong. The call is
     /// boxed: the SDK's futures are large, and everything that awaits this one would be.
     fn answer<'a, T, E, F>(
         &self,
@@ -226,9 +300,14 @@ impl Aws {
                 return Err(ApiError::not_sent(operation));
             }
             match deadline.bound(call).await {
-                Some(answer) => answer.map_err(|error| ApiError::classify(operation, &error)),
+                Some(answer) => answer.map_err(|error| ApiError::from_sdk(operation, &error)),
                 None => Err(ApiError::out_of_time(operation)),
             }
         }
     }
+}
+
+/// Milliseconds are as exact as AWS is.
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(time.to_millis().ok()?).ok()
 }

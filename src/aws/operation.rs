@@ -15,6 +15,7 @@ pub enum Operation {
     GetUser,
     ListRoles,
     ListUsers,
+    ListClusters,
     DescribeCluster,
     UpdateClusterConfig,
     DescribeUpdate,
@@ -25,6 +26,11 @@ pub enum Operation {
     ListAssociatedAccessPolicies,
     AssociateAccessPolicy,
     DisassociateAccessPolicy,
+    ListNodegroups,
+    DescribeNodegroup,
+    ListFargateProfiles,
+    DescribeFargateProfile,
+    TagResource,
     CreateSchedule,
     GetSchedule,
     UpdateSchedule,
@@ -54,19 +60,26 @@ impl Operation {
             | Self::UpdateClusterConfig
             | Self::DescribeUpdate
             | Self::ListAccessEntries
-            | Self::CreateAccessEntry => "the cluster (`cluster/NAME`)",
+            | Self::CreateAccessEntry
+            | Self::ListNodegroups
+            | Self::ListFargateProfiles => "the cluster (`cluster/NAME`)",
             Self::DescribeAccessEntry
             | Self::DeleteAccessEntry
             | Self::ListAssociatedAccessPolicies
             | Self::AssociateAccessPolicy
             | Self::DisassociateAccessPolicy => "the cluster's access entries (`access-entry/NAME/*`)",
+            Self::DescribeNodegroup => "the cluster's node groups (`nodegroup/NAME/*`)",
+            Self::DescribeFargateProfile => "the cluster's Fargate profiles (`fargateprofile/NAME/*`)",
+            Self::TagResource => "the cluster and its access entries (`cluster/NAME`, `access-entry/NAME/*`)",
             Self::AssumeRole => "that role",
             Self::GetRole => "the account's roles (`role/*`)",
             Self::GetUser => "the account's users (`user/*`)",
             Self::CreateSchedule | Self::GetSchedule | Self::UpdateSchedule | Self::DeleteSchedule => {
                 "the schedules of `SCHEDULE_GROUP` (`schedule/GROUP/*`)"
             }
-            Self::GetCallerIdentity | Self::ListRoles | Self::ListUsers | Self::ListSchedules => "`*`",
+            Self::GetCallerIdentity | Self::ListRoles | Self::ListUsers | Self::ListClusters | Self::ListSchedules => {
+                "`*`"
+            }
         }
     }
 
@@ -80,6 +93,7 @@ impl Operation {
                 | Self::DeleteAccessEntry
                 | Self::AssociateAccessPolicy
                 | Self::DisassociateAccessPolicy
+                | Self::TagResource
                 | Self::CreateSchedule
                 | Self::UpdateSchedule
                 | Self::DeleteSchedule

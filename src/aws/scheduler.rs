@@ -1,164 +1,165 @@
-//! EventBridge Scheduler: the one-time schedules that revokes wait in.
+//! EventBridge Scheduler: the one-time schedules that send revokes. They are in the function's own account and home region, wherever
+//! the cluster is.
 
+use aws_sdk_scheduler::error::BuildError;
+use aws_sdk_scheduler::types::{
+    ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy, ScheduleState,
+    Target,
+};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
-use super::call::Call;
-use super::endpoint::Service;
-use super::lost::Lost;
-use super::{ApiError, Aws, Kind, Operation, PATIENCE};
+use super::complete::Complete;
+use super::unconfirmed::Unconfirmed;
+use super::{ApiError, ApiErrorKind, Aws, Operation};
 use crate::expiry::Slot;
 
-/// How long Scheduler tries to deliver a revoke: a day, the longest there is.
-const LONGEST_TRY_SECONDS: u32 = 86_400;
-/// How often it tries in that time: as often as can be.
-const MOST_TRIES: u32 = 185;
+/// How long Scheduler tries to deliver a revoke, in seconds: one day, the maximum.
+const MAXIMUM_EVENT_AGE: i32 = 86_400;
+/// How often it tries in that time: the maximum.
+const MAXIMUM_RETRIES: i32 = 185;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Schedule {
-    target: Target,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Target {
-    input: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Page {
-    schedules: Vec<Summary>,
-    next_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Summary {
-    name: String,
+/// A schedule, as far as this function compares it with what it would write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// `ENABLED` or `DISABLED`.
+    pub state: String,
+    /// `at(2026-01-31T13:05:00)`.
+    pub expression: String,
+    /// The time zone of the expression; UTC if absent.
+    pub timezone: Option<String>,
+    /// Whom it calls.
+    pub target_arn: String,
+    /// The role that Scheduler assumes for the call.
+    pub role_arn: String,
+    /// What it sends; empty if there is none.
+    pub input: String,
 }
 
 impl Aws {
-    /// What waits in a schedule: the input that it will send. `None`: there is no such schedule.
+    /// A schedule; `None` if there is none of that name.
     ///
     /// # Errors
-    /// If Scheduler does not say.
-    pub async fn scheduled_input(&self, slot: &Slot) -> Result<Option<String>, ApiError> {
+    /// If Scheduler doesn't answer, or not completely.
+    pub async fn get_schedule(&self, slot: &Slot) -> Result<Option<Schedule>, ApiError> {
         let operation = Operation::GetSchedule;
-        let call = slot_call(operation, "GET", slot, &[("groupName", &slot.group)], None);
-        match self.ask_scheduler(operation, call).await {
-            Ok(answer) => read::<Schedule>(operation, &answer).map(|schedule| Some(schedule.target.input)),
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let call = self.scheduler().get_schedule().group_name(&slot.group).name(&slot.name).send();
+        let answer = match self.answer(operation, call).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
+            answer => answer?,
+        };
+        match (answer.state, answer.schedule_expression, answer.target) {
+            (Some(state), Some(expression), Some(target)) => Ok(Some(Schedule {
+                state: state.as_str().to_owned(),
+                expression,
+                timezone: answer.schedule_expression_timezone,
+                target_arn: target.arn,
+                role_arn: target.role_arn,
+                input: target.input.unwrap_or_default(),
+            })),
+            _ => Err(ApiError::unreadable(operation, "it has no state, no expression or no target")),
         }
     }
 
-    /// Makes a schedule that sends `input` to the function once, and is then gone.
+    /// Creates a schedule that sends `input` to the function once and is then deleted.
     ///
     /// # Errors
-    /// [`Kind::InUse`] if there is one of that name.
+    /// [`ApiErrorKind::InUse`] if there is one of that name.
     pub async fn create_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
-        let operation = Operation::CreateSchedule;
-        self.change_schedule(operation, slot_call(operation, "POST", slot, &[], Some(&schedule(slot, at, input)))).await
+        let (operation, unconfirmed) = (Operation::CreateSchedule, Unconfirmed::default());
+        let (window, target) = parts(slot, input).map_err(|error| ApiError::unfit(operation, &error))?;
+        let call = self
+            .scheduler()
+            .create_schedule()
+            .group_name(&slot.group)
+            .name(&slot.name)
+            .schedule_expression(expression(at))
+            .state(ScheduleState::Enabled)
+            .flexible_time_window(window)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .target(target)
+            .customize()
+            .interceptor(unconfirmed.clone())
+            .send();
+        self.answer(operation, call).await.map(drop).map_err(|error| unconfirmed.mark(error))
     }
 
-    /// Moves a schedule that is there.
+    /// Replaces a schedule.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] if there is none any more.
-    pub async fn move_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
-        let operation = Operation::UpdateSchedule;
-        self.change_schedule(operation, slot_call(operation, "PUT", slot, &[], Some(&schedule(slot, at, input)))).await
+    /// [`ApiErrorKind::NotFound`] if there is none any more.
+    pub async fn update_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
+        let (operation, unconfirmed) = (Operation::UpdateSchedule, Unconfirmed::default());
+        let (window, target) = parts(slot, input).map_err(|error| ApiError::unfit(operation, &error))?;
+        let call = self
+            .scheduler()
+            .update_schedule()
+            .group_name(&slot.group)
+            .name(&slot.name)
+            .schedule_expression(expression(at))
+            .state(ScheduleState::Enabled)
+            .flexible_time_window(window)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .target(target)
+            .customize()
+            .interceptor(unconfirmed.clone())
+            .send();
+        self.answer(operation, call).await.map(drop).map_err(|error| unconfirmed.mark(error))
     }
 
-    /// Removes a schedule.
+    /// Deletes a schedule.
     ///
     /// # Errors
-    /// If Scheduler does not; that there is none is what was wanted.
+    /// If Scheduler doesn't; no error if there is none.
     pub async fn delete_schedule(&self, slot: &Slot) -> Result<(), ApiError> {
-        let operation = Operation::DeleteSchedule;
-        let query = [("groupName", slot.group.as_str()), ("clientToken", &client_token())];
-        match self.change_schedule(operation, slot_call(operation, "DELETE", slot, &query, None)).await {
-            Err(error) if error.kind != Kind::NotFound => Err(error),
+        let unconfirmed = Unconfirmed::default();
+        let call = self.scheduler().delete_schedule().group_name(&slot.group).name(&slot.name);
+        let call = call.customize().interceptor(unconfirmed.clone()).send();
+        match self.answer(Operation::DeleteSchedule, call).await {
+            Err(error) if error.kind != ApiErrorKind::NotFound => Err(unconfirmed.mark(error)),
             _ => Ok(()),
         }
     }
 
-    /// The names in a group that begin so.
+    /// The names of the schedules in a group that begin with `prefix`.
     ///
     /// # Errors
-    /// If Scheduler does not say.
-    pub async fn schedule_names(&self, group: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
+    /// If Scheduler doesn't answer completely.
+    pub async fn list_schedules(&self, group: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
         let operation = Operation::ListSchedules;
-        let mut names = Vec::new();
-        let mut next_token = None;
+        let (mut names, mut next_token) = (Vec::new(), None);
         loop {
-            let from = next_token.as_deref().map(|token| ("NextToken", token));
-            let query: Vec<_> = from.into_iter().chain([("ScheduleGroup", group), ("NamePrefix", prefix)]).collect();
-            let call = Call::rest(Service::Scheduler, &operation.to_string(), "GET", "/schedules", &query, None);
-            let page: Page = read(operation, &self.ask_scheduler(operation, call).await?)?;
-            names.extend(page.schedules.into_iter().map(|schedule| schedule.name));
+            let call = self.scheduler().list_schedules().group_name(group).name_prefix(prefix);
+            let call = call.set_next_token(next_token).customize().interceptor(Complete::Contains("Schedules")).send();
+            let page = self.answer(operation, call).await?;
+            for schedule in page.schedules {
+                names.push(schedule.name.ok_or_else(|| ApiError::unreadable(operation, "a schedule has no name"))?);
+            }
             next_token = page.next_token;
             if next_token.is_none() {
                 return Ok(names);
             }
         }
     }
-
-    async fn change_schedule(&self, operation: Operation, call: Call) -> Result<(), ApiError> {
-        let lost = Lost::default();
-        let answer = self.ask_scheduler(operation, call.watched(&lost)).await;
-        answer.map_err(|error| lost.told(error)).map(drop)
-    }
-
-    /// The schedules of this function are in its own account and region, wherever the cluster is.
-    async fn ask_scheduler(&self, operation: Operation, call: Call) -> Result<Vec<u8>, ApiError> {
-        let shared = &self.connection.0;
-        let endpoint = shared.endpoints.of(Service::Scheduler, &shared.home);
-        self.answer(operation, call.send(&shared.config, &endpoint, PATIENCE)).await
-    }
 }
 
-fn slot_call(
-    operation: Operation,
-    method: &'static str,
-    slot: &Slot,
-    query: &[(&str, &str)],
-    body: Option<&Value>,
-) -> Call {
-    let path = format!("/schedules/{}", slot.name);
-    Call::rest(Service::Scheduler, &operation.to_string(), method, &path, query, body)
+/// A one-time schedule. Source of the form: "Schedule types in EventBridge Scheduler". The time zone is UTC unless another one is given.
+fn expression(at: Timestamp) -> String {
+    format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S"))
 }
 
-fn read<T: DeserializeOwned>(operation: Operation, answer: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(answer).map_err(|error| ApiError::unreadable(operation, &error.to_string()))
-}
-
-/// A one-time schedule. Source of the time's form: "Schedule types in EventBridge Scheduler"; the time zone is UTC unless another is named.
-fn schedule(slot: &Slot, at: Timestamp, input: &str) -> Value {
-    let mut target = json!({
-        "Arn": slot.function_arn,
-        "RoleArn": slot.role_arn,
-        "Input": input,
-        "RetryPolicy": { "MaximumEventAgeInSeconds": LONGEST_TRY_SECONDS, "MaximumRetryAttempts": MOST_TRIES },
-    });
-    if let (Some(arn), Some(target)) = (&slot.dead_letter_arn, target.as_object_mut()) {
-        target.insert("DeadLetterConfig".to_owned(), json!({ "Arn": arn }));
-    }
-    json!({
-        "GroupName": slot.group,
-        "ScheduleExpression": format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S")),
-        "FlexibleTimeWindow": { "Mode": "OFF" },
-        "ActionAfterCompletion": "DELETE",
-        "ClientToken": client_token(),
-        "Target": target,
-    })
-}
-
-/// The same for all tries of one call, so that they have one effect.
-fn client_token() -> String {
-    format!("{:032x}", fastrand::u128(..))
+fn parts(slot: &Slot, input: &str) -> Result<(FlexibleTimeWindow, Target), BuildError> {
+    let window = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build()?;
+    let retries = RetryPolicy::builder()
+        .maximum_event_age_in_seconds(MAXIMUM_EVENT_AGE)
+        .maximum_retry_attempts(MAXIMUM_RETRIES)
+        .build();
+    let dead_letters = slot.dead_letter_arn.as_ref().map(|arn| DeadLetterConfig::builder().arn(arn).build());
+    let target = Target::builder()
+        .arn(&slot.function_arn)
+        .role_arn(&slot.role_arn)
+        .input(input)
+        .retry_policy(retries)
+        .set_dead_letter_config(dead_letters)
+        .build()?;
+    Ok((window, target))
 }

@@ -14,7 +14,7 @@ const SESSION_SECONDS: i32 = 3600;
 /// The shortest session that there is, for one that asks one question. Source: `AssumeRole` in the STS API reference.
 const SHORTEST_SESSION_SECONDS: i32 = 900;
 /// A session that may do nothing. Who it is, STS tells it all the same: `GetCallerIdentity` cannot be denied.
-pub(super) const MAY_NOTHING: &str =
+pub(super) const DENY_ALL_SESSION_POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
 impl Aws {
@@ -22,7 +22,7 @@ impl Aws {
     ///
     /// # Errors
     /// If STS does not answer, or not to these credentials.
-    pub async fn caller(&self) -> Result<Caller, ApiError> {
+    pub async fn get_caller_identity(&self) -> Result<Caller, ApiError> {
         let operation = Operation::GetCallerIdentity;
         let answer = self.answer(operation, self.clients.sts.get_caller_identity().send()).await?;
         match (answer.account, answer.arn, answer.user_id) {

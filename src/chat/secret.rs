@@ -93,7 +93,7 @@ impl Kept {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Arc<Secret>, CallError> {
-        let text = aws.secret(id, deadline).await?;
+        let text = aws.get_secret_value(id, deadline).await?;
         let secret = Secret::parse(&text).map_err(|why| CallError::Unanswered(why.to_owned()))?;
         let secret = Arc::new(secret);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&secret)));

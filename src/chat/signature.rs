@@ -78,9 +78,7 @@ impl Claim {
 #[must_use]
 pub fn seal(secret: &str, purpose: &str, text: &str) -> Option<String> {
     let mac = mac(secret, &sealed(purpose, text))?.finalize().into_bytes();
-    let digits =
-        mac.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16));
-    Some(digits.chain(text.chars()).collect())
+    Some(hex::encode(mac) + text)
 }
 
 /// The text of a seal; `None` where this program has not made it, or for another purpose.
@@ -105,13 +103,8 @@ fn mac(secret: &str, text: &[u8]) -> Option<Hmac<Sha256>> {
 
 /// 32 bytes from 64 hexadecimal digits in lower case.
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.bytes().map(|byte| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    });
-    let digits: Vec<u8> = digits.collect::<Option<_>>()?;
-    let bytes: Vec<u8> =
-        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-    if digits.len() == DIGITS { bytes.try_into().ok() } else { None }
+    let mut bytes = [0; 32];
+    let lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    hex::decode_to_slice(text, &mut bytes).ok().filter(|()| lower_case)?;
+    Some(bytes)
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::mrkdwn::bounded;
-use crate::aws::chain;
+use crate::aws::error_chain;
 use crate::clock::Deadline;
 
 /// How much of an answer is repeated in an error.
@@ -95,11 +95,13 @@ impl Slack {
             request.headers_mut().insert("authorization", format!("Bearer {token}"));
         }
         let call = async {
-            let response =
-                connector.call(request).await.map_err(|error| format!("Slack cannot be reached: {}", chain(&error)))?;
+            let response = connector
+                .call(request)
+                .await
+                .map_err(|error| format!("Slack cannot be reached: {}", error_chain(&error)))?;
             let status = response.status().as_u16();
             let body = ByteStream::new(response.into_body()).collect().await;
-            let body = body.map_err(|error| format!("Slack's answer broke off: {}", chain(&error)))?.into_bytes();
+            let body = body.map_err(|error| format!("Slack's answer broke off: {}", error_chain(&error)))?.into_bytes();
             if status == 200 {
                 return Ok(body.into());
             }

@@ -11,7 +11,7 @@ use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use eks_break_glass::aws::{Aws, ClusterConnectors, Connection, Kind, NewEntry};
+use eks_break_glass::aws::{ApiErrorKind, Aws, ClusterConnectors, Connection, NewEntry};
 use eks_break_glass::clock::Deadline;
 use eks_break_glass::error::{ErrorName, Failure};
 use eks_break_glass::observation::{AuthenticationMode, ClusterKind, EntryState};
@@ -63,96 +63,97 @@ fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
 }
 
 /// EKS's refusals as EKS words them: status, code, message, and what they are to this program and to the outside world.
-const REFUSALS: [(u16, &str, &str, Kind, ErrorName); 16] = [
+const REFUSALS: [(u16, &str, &str, ApiErrorKind, ErrorName); 16] = [
     (
         404,
         "ResourceNotFoundException",
         "No cluster found for name: prod.",
-        Kind::ClusterNotFound,
+        ApiErrorKind::ClusterNotFound,
         ErrorName::ClusterNotFound,
     ),
     (
         404,
         "ResourceNotFoundException",
         "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'.",
-        Kind::EntryNotFound,
+        ApiErrorKind::EntryNotFound,
         ErrorName::VerificationFailed,
     ),
     (
         404,
         "ResourceNotFoundException",
         "The specified policyArn could not be found.",
-        Kind::PolicyNotFound,
+        ApiErrorKind::PolicyNotFound,
         ErrorName::InvalidRequest,
     ),
     (
         409,
         "ResourceInUseException",
         "The specified access entry resource is already in use on this cluster.",
-        Kind::InUse,
+        ApiErrorKind::InUse,
         ErrorName::Conflict,
     ),
     (
         400,
         "InvalidRequestException",
         "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.",
-        Kind::ModeWithoutEntries,
+        ApiErrorKind::ModeWithoutEntries,
         ErrorName::Conflict,
     ),
     (
         400,
         "InvalidParameterException",
         "The specified principalArn is invalid: invalid principal.",
-        Kind::InvalidPrincipal,
+        ApiErrorKind::InvalidPrincipal,
         ErrorName::PrincipalNotFound,
     ),
     (
         400,
         "InvalidParameterException",
         "Unsupported authentication mode update from API to API_AND_CONFIG_MAP",
-        Kind::ModeUnsupported,
+        ApiErrorKind::ModeUnsupported,
         ErrorName::Conflict,
     ),
     (
         400,
         "InvalidParameterException",
         "This operation can only be performed on Access Entries with a type of \"STANDARD\".",
-        Kind::NotStandard,
+        ApiErrorKind::NotStandard,
         ErrorName::AccessEntryConflict,
     ),
     (
         400,
         "InvalidParameterException",
         "The policyArn parameter format is not valid",
-        Kind::Rejected,
+        ApiErrorKind::Rejected,
         ErrorName::InvalidRequest,
     ),
-    (400, "ResourceLimitExceededException", "too many access entries", Kind::Quota, ErrorName::LimitExceeded),
+    (400, "ResourceLimitExceededException", "too many access entries", ApiErrorKind::Quota, ErrorName::LimitExceeded),
     (
         403,
         "AccessDeniedException",
         "User: x is not authorized to perform: eks:CreateAccessEntry on resource: arn:aws:eks:eu-west-1:1:cluster/prod because no identity-based policy allows the eks:CreateAccessEntry action",
-        Kind::Denied,
+        ApiErrorKind::Denied,
         ErrorName::PermissionDenied,
     ),
     (
         403,
         "UnrecognizedClientException",
         "The security token included in the request is invalid.",
-        Kind::BadCredentials,
+        ApiErrorKind::BadCredentials,
         ErrorName::PermissionDenied,
     ),
-    (429, "TooManyRequestsException", "Too Many Requests", Kind::Throttled, ErrorName::Throttled),
-    (400, "ThrottlingException", "Rate exceeded", Kind::Throttled, ErrorName::Throttled),
-    (500, "ServerException", "oops", Kind::Unavailable, ErrorName::ServiceUnavailable),
-    (503, "", "", Kind::Unavailable, ErrorName::ServiceUnavailable),
+    (429, "TooManyRequestsException", "Too Many Requests", ApiErrorKind::Throttled, ErrorName::Throttled),
+    (400, "ThrottlingException", "Rate exceeded", ApiErrorKind::Throttled, ErrorName::Throttled),
+    (500, "ServerException", "oops", ApiErrorKind::Unavailable, ErrorName::ServiceUnavailable),
+    (503, "", "", ApiErrorKind::Unavailable, ErrorName::ServiceUnavailable),
 ];
 
 #[tokio::test(start_paused = true)]
 async fn every_refusal_of_eks_is_known_for_what_it_is() {
     for (status, code, message, kind, name) in REFUSALS {
         let rule = mock!(Client::create_access_entry).then_http_response(move || refusal(status, code, message));
-        let error = aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
+        let error =
+            aws(&[&rule]).create_access_entry("prod", &principal(), &NewEntry::default(), None).await.unwrap_err();
         assert_eq!(error.kind, kind, "{status} {code} {message}");
         let failure = Failure::from(error.clone());
         assert_eq!(failure.name, name, "{error}");
@@ -168,7 +169,7 @@ async fn a_denied_action_is_named_with_its_resource() {
     let message = "User: arn:aws:sts::1:assumed-role/f/f is not authorized to perform: eks:TagResource on resource: arn:aws:eks:eu-west-1:1:access-entry/prod/* because no identity-based policy allows the eks:TagResource action";
     let rule =
         mock!(Client::create_access_entry).then_http_response(move || refusal(403, "AccessDeniedException", message));
-    let error = aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
+    let error = aws(&[&rule]).create_access_entry("prod", &principal(), &NewEntry::default(), None).await.unwrap_err();
     assert_eq!(error.denied_action(), "eks:TagResource");
     assert_eq!(error.denied_resource(), "`arn:aws:eks:eu-west-1:1:access-entry/prod/*`");
     let failure = Failure::from(error);
@@ -182,21 +183,25 @@ async fn a_denied_action_is_named_with_its_resource() {
 async fn an_answer_that_cannot_be_read_is_a_service_that_is_not_available() {
     let garbage = mock!(Client::describe_cluster)
         .then_http_response(|| HttpResponse::new(200.try_into().unwrap(), "<html>captive portal</html>".into()));
-    let error = aws(&[&garbage]).cluster("prod").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unavailable);
+    let error = aws(&[&garbage]).describe_cluster("prod").await.unwrap_err();
+    assert_eq!(error.kind, ApiErrorKind::Unavailable);
     let hollow = mock!(Client::describe_cluster).then_output(|| DescribeClusterOutput::builder().build());
-    assert_eq!(aws(&[&hollow]).cluster("prod").await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(aws(&[&hollow]).describe_cluster("prod").await.unwrap_err().kind, ApiErrorKind::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_is_not_there_is_no_empty_list() {
     let empty = || HttpResponse::new(200.try_into().unwrap(), "{}".into());
     let policies = mock!(Client::list_associated_access_policies).then_http_response(empty);
-    assert_eq!(aws(&[&policies]).policies("prod", &principal()).await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(
+        aws(&[&policies]).list_associated_access_policies("prod", &principal()).await.unwrap_err().kind,
+        ApiErrorKind::Unavailable
+    );
     let entries = mock!(Client::list_access_entries).then_http_response(empty);
-    assert_eq!(aws(&[&entries]).entry_principals("prod").await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(aws(&[&entries]).list_access_entries("prod").await.unwrap_err().kind, ApiErrorKind::Unavailable);
     let created = mock!(Client::create_access_entry).then_http_response(empty);
-    let error = aws(&[&created]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap_err();
+    let error =
+        aws(&[&created]).create_access_entry("prod", &principal(), &NewEntry::default(), None).await.unwrap_err();
     assert!(error.may_have_changed(), "{error}");
 }
 
@@ -205,8 +210,8 @@ async fn what_aws_says_of_credentials_is_not_passed_on() {
     let message = "The request signature we calculated does not match ... ASIAEXAMPLE/20261124 ... x-amz-security-token:very-secret";
     for code in ["InvalidSignatureException", "IncompleteSignatureException"] {
         let rule = mock!(Client::describe_cluster).then_http_response(move || refusal(403, code, message));
-        let error = aws(&[&rule]).cluster("prod").await.unwrap_err();
-        assert_eq!(error.kind, Kind::BadCredentials);
+        let error = aws(&[&rule]).describe_cluster("prod").await.unwrap_err();
+        assert_eq!(error.kind, ApiErrorKind::BadCredentials);
         assert!(error.to_string().contains(code), "{error}");
         assert!(!error.to_string().contains("ASIA") && !error.to_string().contains("very-secret"), "{error}");
     }
@@ -219,7 +224,7 @@ async fn a_change_of_mode_that_eks_refuses_has_failed_and_says_why() {
         ("InvalidParameterException", "Unsupported authentication mode update from CONFIG_MAP to API_AND_CONFIG_MAP"),
     ] {
         let rule = mock!(Client::update_cluster_config).then_http_response(move || refusal(400, code, message));
-        let failure = Failure::from(aws(&[&rule]).open_access_entries("prod").await.unwrap_err());
+        let failure = Failure::from(aws(&[&rule]).update_cluster_config("prod", None).await.unwrap_err());
         assert_eq!(failure.name, ErrorName::AuthenticationModeFailed);
         assert!(failure.what.contains(message), "{failure:?}");
     }
@@ -233,7 +238,7 @@ async fn throttling_is_tried_again_by_the_sdk() {
         .times(2)
         .output(|| aws_sdk_eks::operation::delete_access_entry::DeleteAccessEntryOutput::builder().build())
         .build();
-    aws(&[&rule]).delete_entry("prod", &principal()).await.unwrap();
+    aws(&[&rule]).delete_access_entry("prod", &principal()).await.unwrap();
     assert_eq!(rule.num_calls(), 3);
 }
 
@@ -249,7 +254,7 @@ async fn an_entry_is_asked_for_as_standard_and_with_nothing_empty() {
                 && request.client_request_token().is_some()
         })
         .then_output(|| CreateAccessEntryOutput::builder().access_entry(types::AccessEntry::builder().build()).build());
-    aws(&[&rule]).create_entry("prod", &principal(), &NewEntry::default()).await.unwrap();
+    aws(&[&rule]).create_access_entry("prod", &principal(), &NewEntry::default(), None).await.unwrap();
     assert_eq!(rule.num_calls(), 1);
 }
 
@@ -266,7 +271,7 @@ async fn the_mode_is_only_ever_changed_to_api_and_config_map() {
             let body = r#"{"update":{"id":"f710c23d","status":"InProgress","type":"AccessConfigUpdate","params":[{"type":"AuthenticationMode","value":"\"API_AND_CONFIG_MAP\""}],"createdAt":1703060401.088,"errors":[]}}"#;
             HttpResponse::new(200.try_into().unwrap(), body.into())
         });
-    let id = aws(&[&rule]).open_access_entries("prod").await.unwrap();
+    let id = aws(&[&rule]).update_cluster_config("prod", None).await.unwrap();
     assert_eq!(id.as_deref(), Some("f710c23d"));
 }
 
@@ -275,7 +280,7 @@ async fn a_cluster_is_read_with_the_defaults_that_eks_leaves_out() {
     let cluster = |body: &'static str| async move {
         let rule = mock!(Client::describe_cluster)
             .then_http_response(move || HttpResponse::new(200.try_into().unwrap(), body.into()));
-        aws(&[&rule]).cluster("prod").await.unwrap()
+        aws(&[&rule]).describe_cluster("prod").await.unwrap()
     };
     let old =
         cluster(r#"{"cluster":{"name":"prod","arn":"arn:aws:eks:eu-west-1:1:cluster/prod","status":"ACTIVE"}}"#).await;
@@ -308,7 +313,7 @@ async fn policies_are_read_to_the_last_page() {
         .http_response(move || HttpResponse::new(200.try_into().unwrap(), first.clone().into()))
         .http_response(move || HttpResponse::new(200.try_into().unwrap(), last.clone().into()))
         .build();
-    let policies = aws(&[&rule]).policies("prod", &principal()).await.unwrap().unwrap();
+    let policies = aws(&[&rule]).list_associated_access_policies("prod", &principal()).await.unwrap().unwrap();
     let names: Vec<_> = policies.iter().map(|policy| policy.policy_arn.rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["A", "B", "C"]);
     assert_eq!(policies[0].access_scope, AccessScope::Namespaces(vec!["a".to_owned()]));
@@ -320,11 +325,11 @@ async fn no_entry_and_no_entries_at_all_are_answers_and_not_errors() {
     let absent = mock!(Client::describe_access_entry).then_http_response(|| {
         refusal(404, "ResourceNotFoundException", "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries'.")
     });
-    assert_eq!(aws(&[&absent]).entry("prod", &principal()).await.unwrap(), EntryState::Absent);
+    assert_eq!(aws(&[&absent]).describe_access_entry("prod", &principal()).await.unwrap(), EntryState::Absent);
     let unreadable = mock!(Client::describe_access_entry).then_http_response(|| {
         refusal(400, "InvalidRequestException", "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
     });
-    assert_eq!(aws(&[&unreadable]).entry("prod", &principal()).await.unwrap(), EntryState::Unreadable);
+    assert_eq!(aws(&[&unreadable]).describe_access_entry("prod", &principal()).await.unwrap(), EntryState::Unreadable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,7 +341,7 @@ async fn no_call_outlasts_the_deadline() {
         .build();
     let mut late = aws(&[&busy]);
     late.deadline = Deadline::after(Duration::from_millis(10));
-    let error = late.cluster("prod").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unavailable);
+    let error = late.describe_cluster("prod").await.unwrap_err();
+    assert_eq!(error.kind, ApiErrorKind::Unavailable);
     assert!(error.message.contains("time"), "{error}");
 }

@@ -3,7 +3,7 @@
 //! | module | shows |
 //! |---|---|
 //! | `request`, `principals`, `settings`, `guardrails`, `fences`, `planner` | what is decided, without any I/O |
-//! | `adapter` | what the SDK sends, and what is made of each answer |
+//! | `adapter`, `adapter_services` | what the SDK sends, of EKS and of the other services, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
 //! | `modes`, `recreation` | the same where the authentication mode has to change, or the entry to be made anew |
 //! | `accounts` | clusters of other accounts and regions |
@@ -28,6 +28,7 @@
 
 mod accounts;
 mod adapter;
+mod adapter_services;
 mod announcements;
 mod chat;
 mod contract;

@@ -63,6 +63,8 @@ fn world(mode: AuthenticationMode, entry: EntryState) -> Observation {
             kind: ClusterKind::Regional,
             health: Vec::new(),
             public_endpoint: true,
+            private_endpoint: false,
+            auto_mode_node_role: None,
             public_access_cidrs: Vec::new(),
         },
         principal: PrincipalArn::parse("arn:aws:iam::111122223333:role/admin").unwrap(),

@@ -1,4 +1,5 @@
-//! Answers that got lost on the way: the SDK tries again by itself, and the last answer alone does not tell what an earlier try has done.
+//! Changes that may have been made although the call failed: the SDK retries by itself, and the last answer alone doesn't show what an
+//! earlier attempt has done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,20 +12,20 @@ use aws_smithy_types::config_bag::ConfigBag;
 
 use super::ApiError;
 
-/// Watches the tries of one call for one that may have taken effect although it failed.
+/// Watches the attempts of one call for one that may have taken effect although it failed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lost(Arc<AtomicBool>);
+pub(super) struct Unconfirmed(Arc<AtomicBool>);
 
-impl Lost {
-    /// An error that knows of the tries before it.
-    pub(super) fn told(&self, error: ApiError) -> ApiError {
-        ApiError { lost: error.lost || self.0.load(Ordering::Relaxed), ..error }
+impl Unconfirmed {
+    /// Adds to an error what was seen of the attempts before it.
+    pub(super) fn mark(&self, error: ApiError) -> ApiError {
+        ApiError { unconfirmed: error.unconfirmed || self.0.load(Ordering::Relaxed), ..error }
     }
 }
 
-impl Intercept for Lost {
+impl Intercept for Unconfirmed {
     fn name(&self) -> &'static str {
-        "Lost"
+        "Unconfirmed"
     }
 
     fn read_after_attempt(
@@ -33,7 +34,7 @@ impl Intercept for Lost {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // A refusal (4xx) has no effect; all else that failed may have one.
+        // A refusal (4xx) has no effect. Any other failure may have one.
         let refused = context.response().is_some_and(|response| response.status().is_client_error());
         let failed = context.output_or_error().is_none_or(|answer| answer.is_err());
         if failed && !refused {

@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sts::config::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use aws_smithy_types::base64;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::region::{Partition, Region};
 
@@ -19,6 +21,9 @@ const VALID_FOR: Duration = Duration::from_mins(1);
 const LONGEST: usize = 4096;
 /// The header that ties the token to one cluster.
 const CLUSTER_HEADER: &str = "x-k8s-aws-id";
+
+/// What is encoded in the value of a query. Source: "Create a canonical request" in the IAM User Guide.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A token for the cluster of that name, for whoever has these credentials. It is a secret.
 ///
@@ -51,26 +56,14 @@ pub(super) fn token(
     let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
     let mut signed = url;
     for (name, value) in instructions.params() {
-        let value = encoded(value);
-        signed.extend(["&", name, "=", &value]);
+        signed.extend(["&", name, "="]);
+        signed.extend(utf8_percent_encode(value, RESERVED));
     }
-    let encoded = base64::encode(signed);
-    // Base64 for URLs, without padding.
-    let token = format!("k8s-aws-v1.{}", encoded.replace('+', "-").replace('/', "_").trim_end_matches('='));
+    let token = format!("k8s-aws-v1.{}", BASE64_URL_SAFE_NO_PAD.encode(signed));
     if token.len() > LONGEST {
         return Err(format!("the token would have {} bytes, and clusters take at most {LONGEST}", token.len()));
     }
     Ok(token)
-}
-
-/// As a value in a query.
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -85,9 +78,8 @@ mod tests {
             "prod",
             Timestamp::UNIX_EPOCH,
         )?;
-        let encoded = token.trim_start_matches("k8s-aws-v1.").replace('-', "+").replace('_', "/");
-        let padding = "=".repeat((4 - encoded.len() % 4) % 4);
-        let url = base64::decode(encoded + &padding).map_err(|error| error.to_string())?;
+        let encoded = token.trim_start_matches("k8s-aws-v1.");
+        let url = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|error| error.to_string())?;
         String::from_utf8(url).map_err(|error| error.to_string())
     }
 

@@ -1,13 +1,13 @@
-//! Step Functions: executions started, and tasks that wait for a person answered.
+//! Step Functions: starts executions, and answers tasks that wait for a person.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::call::{Call, CallError, Patience};
-use super::endpoint::Service;
-use super::{Connection, SOMEBODY_WAITS};
+use super::call_policy::CallPolicy;
+use super::endpoints::Service;
+use super::{CallError, Connection};
 use crate::clock::Deadline;
 
-/// What came of starting an execution.
+/// The result of starting an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
     /// It runs.
@@ -16,12 +16,12 @@ pub enum Started {
     Before,
 }
 
-/// What came of answering a task.
+/// The result of answering a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
     /// The task has the answer.
     Now,
-    /// It waits for none: somebody has answered it, or its time is over.
+    /// It waits for none: it was answered before, or timed out.
     TooLate,
 }
 
@@ -41,7 +41,7 @@ pub enum Decision {
 
 impl Connection {
     /// Starts an execution of a state machine. The same name with the same input starts one at most, so that an attempt whose answer was
-    /// lost can be made again. Source: `StartExecution` in the Step Functions API reference.
+    /// lost can be repeated. Source: `StartExecution` in the Step Functions API reference.
     ///
     /// # Errors
     /// If it was refused, or not answered: then it may run nevertheless.
@@ -52,15 +52,17 @@ impl Connection {
         input: &Value,
         deadline: Deadline,
     ) -> Result<Started, CallError> {
-        let body = json!({ "stateMachineArn": machine, "name": name, "input": input.to_string() });
-        match self.home_call(call("StartExecution", &body), SOMEBODY_WAITS, deadline).await {
+        let call = self.step_functions().start_execution();
+        let call = call.state_machine_arn(machine).name(name).input(input.to_string()).send();
+        match self.within(Service::StepFunctions, call, deadline).await {
             Ok(_) => Ok(Started::Now),
             Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Started::Before),
             Err(error) => Err(error),
         }
     }
 
-    /// Answers a task by its token, once: a second attempt could not be told from somebody else's answer.
+    /// Answers a task by its token (`SendTaskSuccess`, `SendTaskFailure`), in one attempt: the answer to a second one couldn't be told
+    /// from that to another person's.
     ///
     /// # Errors
     /// If it was refused, or not answered: then the task may have the answer nevertheless.
@@ -70,25 +72,27 @@ impl Connection {
         decision: &Decision,
         deadline: Deadline,
     ) -> Result<Answered, CallError> {
-        let (operation, body) = match decision {
+        let policy = CallPolicy::INTERACTIVE.once();
+        let once = aws_sdk_sfn::config::Builder::new().retry_config(policy.retries()).timeout_config(policy.timeouts());
+        let client = self.step_functions();
+        let answer = match decision {
             Decision::Success(output) => {
-                ("SendTaskSuccess", json!({ "taskToken": token, "output": output.to_string() }))
+                let call = client.send_task_success().task_token(token).output(output.to_string());
+                let call = call.customize().config_override(once).send();
+                self.within(Service::StepFunctions, call, deadline).await.map(drop)
             }
             Decision::Failure { error, cause } => {
-                ("SendTaskFailure", json!({ "taskToken": token, "error": error, "cause": cause }))
+                let call = client.send_task_failure().task_token(token).error(*error).cause(cause);
+                let call = call.customize().config_override(once).send();
+                self.within(Service::StepFunctions, call, deadline).await.map(drop)
             }
         };
-        let once = Patience { tries: 1, one: SOMEBODY_WAITS.all, ..SOMEBODY_WAITS };
-        match self.home_call(call(operation, &body), once, deadline).await {
-            Ok(_) => Ok(Answered::Now),
+        match answer {
+            Ok(()) => Ok(Answered::Now),
             Err(error) if matches!(error.code(), Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken")) => {
                 Ok(Answered::TooLate)
             }
             Err(error) => Err(error),
         }
     }
-}
-
-fn call(operation: &str, body: &Value) -> Call {
-    Call::json(Service::StepFunctions, "AWSStepFunctions", "1.0", operation, body)
 }

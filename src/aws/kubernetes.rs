@@ -12,8 +12,8 @@ use aws_smithy_types::byte_stream::ByteStream;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::error::chain;
-use super::{ApiError, Aws, sts, token};
+use super::error::error_chain;
+use super::{ApiError, Aws, eks_token, sts};
 use crate::principal::PrincipalArn;
 use crate::region::Region;
 use crate::review::Review;
@@ -44,7 +44,7 @@ impl std::fmt::Debug for ClusterConnectors {
 
 /// Who asks.
 #[derive(Debug, Clone)]
-pub struct Asker(Credentials);
+pub struct KubernetesIdentity(Credentials);
 
 /// What the API server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,13 +107,13 @@ impl Aws {
     ///
     /// # Errors
     /// If it has no credentials.
-    pub async fn oneself(&self) -> Result<Asker, String> {
+    pub async fn oneself(&self) -> Result<KubernetesIdentity, String> {
         if let Some(session) = &self.session {
-            return Ok(Asker(session.clone()));
+            return Ok(KubernetesIdentity(session.clone()));
         }
         let provider = self.connection.0.config.credentials_provider().ok_or("the function has no credentials")?;
         // Not the error's `Debug`, which shows more.
-        provider.provide_credentials().await.map(Asker).map_err(|error| error.to_string())
+        provider.provide_credentials().await.map(KubernetesIdentity).map_err(|error| error.to_string())
     }
 
     /// The function, by its own credentials wherever the cluster is, as that role, for a quarter of an hour, and for nothing but this question: the session's policy denies
@@ -121,17 +121,17 @@ impl Aws {
     ///
     /// # Errors
     /// If the role does not trust the function, or the function may not take it on.
-    pub async fn assume(&self, role: &PrincipalArn, external_id: Option<&str>) -> Result<Asker, ApiError> {
+    pub async fn assume(&self, role: &PrincipalArn, external_id: Option<&str>) -> Result<KubernetesIdentity, ApiError> {
         let home = self.connection.aws(&self.connection.0.home, self.deadline);
-        home.assume_role(role.as_str(), external_id, Some(sts::MAY_NOTHING)).await.map(Asker)
+        home.assume_role(role.as_str(), external_id, Some(sts::DENY_ALL_SESSION_POLICY)).await.map(KubernetesIdentity)
     }
 }
 
 impl ApiServer {
     /// Asks one question.
-    pub async fn ask(&self, asker: &Asker, review: &Review, now: Timestamp) -> Answer {
+    pub async fn ask(&self, asker: &KubernetesIdentity, review: &Review, now: Timestamp) -> Answer {
         let request =
-            token::token(&asker.0, &self.region, &self.cluster, now).and_then(|token| self.request(&token, review));
+            eks_token::token(&asker.0, &self.region, &self.cluster, now).and_then(|token| self.request(&token, review));
         let call = async {
             let response = match request {
                 Ok(request) => self.connector.call(request).await,
@@ -139,14 +139,14 @@ impl ApiServer {
             };
             let response = match response {
                 Ok(response) => response,
-                Err(error) => return Answer::Unreachable(chain(&error)),
+                Err(error) => return Answer::Unreachable(error_chain(&error)),
             };
             match response.status().as_u16() {
                 401 => Answer::Unauthorized,
                 403 => Answer::NotAllowed,
                 200..=299 => match ByteStream::new(response.into_body()).collect().await {
                     Ok(body) => read(&body.into_bytes()),
-                    Err(error) => Answer::Unreachable(chain(&error)),
+                    Err(error) => Answer::Unreachable(error_chain(&error)),
                 },
                 status @ (429 | 500..) => Answer::Busy(format!("it answered with HTTP status {status}")),
                 status => Answer::Unreachable(format!("it answered with HTTP status {status}")),
