@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use super::trust_fallback::TrustFallback;
 use crate::region::{Partition, Region};
 
 /// A connection that is not there by then is tried again.
@@ -21,12 +22,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// (<https://www.amazontrust.com/repository/>): what AWS's endpoints are signed by.
 const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
 
-/// The connector for AWS's endpoints.
+/// The connector for AWS's endpoints. The operator's bundle, if there is one, replaces everything. Otherwise: Amazon's own roots,
+/// compiled in, if AWS's endpoints in the partition are known to use them, then the system's store. In China, the sovereign and the secret
+/// partitions: the system's store alone.
 ///
 /// # Errors
-/// If the CA bundle cannot be read, or holds no certificate.
+/// If the CA bundle can't be read, or holds no certificate.
 pub(super) fn aws_connector(home: &Region, ca_bundle: Option<&str>) -> Result<SharedHttpConnector, String> {
-    connector(trust_store(home, ca_bundle)?)
+    match (ca_bundle, Partition::of_region(home)) {
+        (Some(path), _) => connector(bundle(path)?),
+        (None, Partition::Aws | Partition::AwsUsGov) => {
+            let compiled_in = connector(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS))?;
+            Ok(SharedHttpConnector::new(TrustFallback::new(compiled_in, || connector(TrustStore::default()))))
+        }
+        (None, _) => connector(TrustStore::default()),
+    }
 }
 
 /// A connector that trusts one cluster's CA, given in PEM, and nothing else.
@@ -70,18 +80,6 @@ fn connector(trusted: TrustStore) -> Result<SharedHttpConnector, String> {
         .proxy_config(ProxyConfig::from_env())
         .build()
         .into_shared())
-}
-
-/// The operator's bundle, where there is one. Otherwise Amazon's own roots, compiled in, where AWS's endpoints
-/// are known to use them, and those of the system in China, the sovereign and the secret partitions.
-fn trust_store(home: &Region, ca_bundle: Option<&str>) -> Result<TrustStore, String> {
-    if let Some(path) = ca_bundle {
-        return bundle(path);
-    }
-    Ok(match Partition::of_region(home) {
-        Partition::Aws | Partition::AwsUsGov => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
-        _ => TrustStore::default(),
-    })
 }
 
 fn bundle(path: &str) -> Result<TrustStore, String> {

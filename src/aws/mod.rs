@@ -21,6 +21,7 @@ mod scheduler;
 mod secrets_manager;
 mod step_functions;
 mod sts;
+mod trust_fallback;
 mod trust_policy;
 mod unconfirmed;
 

@@ -86,6 +86,21 @@ async fn a_ca_bundle_replaces_the_compiled_in_roots() {
 }
 
 #[tokio::test]
+async fn a_chain_that_ends_at_another_root_is_verified_against_the_system_s_store() {
+    let (aws, event) = scenario("api-mode");
+    let authority = TestAuthority::new().unwrap();
+    let server = Server::https(aws, FREE_PORT, &authority).await.unwrap();
+    let store = std::env::temp_dir().join(format!("eks-break-glass-store-{}", std::process::id()));
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(store.join("authority.pem"), authority.pem()).unwrap();
+    let function = function().env("AWS_ENDPOINT_URL", server.url()).env("SSL_CERT_DIR", &store);
+    let mut environment = function.start().await.unwrap();
+    assert_eq!(granted(&mut environment, &event).await["status"], "GRANTED");
+    assert_eq!(granted(&mut environment, &event).await["status"], "ALREADY_GRANTED");
+    std::fs::remove_dir_all(store).unwrap();
+}
+
+#[tokio::test]
 async fn settings_that_are_wrong_do_not_crash_the_function_but_answer_every_call() {
     let (_, event) = scenario("api-mode");
     let mut environment = function().env("MAX_DURATION", "1d").env("AWS_CA_BUNDLE", "/nowhere").start().await.unwrap();
