@@ -192,7 +192,7 @@ impl Journal {
             return;
         }
         let warning = Warning { code, message: message.into() };
-        self.log.line(Level::Warn, "warning", json!(warning));
+        self.log.line(Level::Warn, "warning", json!({ "warning": warning }));
         self.warnings.push(warning);
     }
 

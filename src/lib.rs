@@ -19,7 +19,7 @@
 //! | [`outcome`] | the result (*pure*), with the [`kubeconfig`] |
 //! | [`announce`] | what the event bus is told of it (*pure*), in [`words`] too |
 //! | [`error`] | every failure's name, and words for it (*pure*) |
-//! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] |
+//! | [`journal`] | what was done, changed, and may have been changed, by way of [`log`] and, at DEBUG, [`sdk_log`] |
 //! | [`context`] | what a request is carried out with |
 //! | [`aws`] | each API operation as a method, in and out of our own types |
 //! | [`clock`] | what time it is, how long there is left, and the only wait loop |
@@ -55,6 +55,7 @@ pub mod request;
 pub mod review;
 pub mod revoke;
 pub mod scope;
+pub mod sdk_log;
 pub mod settings;
 pub mod text;
 pub mod verify;

@@ -1,7 +1,7 @@
 //! The log: every line is one JSON object on standard output, in the shape of Lambda's own JSON lines.
 //!
 //! No credentials, access key ids, tokens or presigned URLs ever reach it: it is given fields by name,
-//! and no type that holds a secret is among them.
+//! and no type that holds a secret is among them. What the SDK logs goes through [`sdk_log`](crate::sdk_log).
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::clock::Clock;
 /// How much it matters. Source of the names: Lambda's advanced logging controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Finest.
+    /// Also what the SDK does in detail.
     Trace,
-    /// For whoever mends this program.
+    /// Also what the SDK and the Lambda runtime do.
     Debug,
     /// What was done.
     Info,
-    /// What somebody should look at.
+    /// What needs attention.
     Warn,
     /// What failed.
     Error,
@@ -71,7 +71,7 @@ impl Sink {
         })
     }
 
-    fn object(&self, fields: &Map<String, Value>) {
+    pub(crate) fn object(&self, fields: &Map<String, Value>) {
         // Not by `Display`, which goes through a formatter piece by piece. It cannot fail.
         (self.0)(&serde_json::to_string(fields).unwrap_or_default());
     }
@@ -106,7 +106,8 @@ impl Log {
         }
     }
 
-    /// One line at every level: what must not be missing later.
+    /// One line at every level: what must not be missing later. A field of a reserved name (`timestamp`, `level`, `message`, `requestId`)
+    /// is left out.
     pub fn record(&self, level: Level, message: &str, fields: Value) {
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), json!(self.clock.now().to_string()));
@@ -114,7 +115,9 @@ impl Log {
         line.insert("message".to_owned(), json!(message));
         line.insert("requestId".to_owned(), json!(self.request_id));
         if let Value::Object(fields) = fields {
-            line.extend(fields);
+            for (name, value) in fields {
+                line.entry(name).or_insert(value);
+            }
         }
         self.sink.object(&line);
     }
@@ -139,5 +142,29 @@ impl Log {
         line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
         line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
         self.sink.object(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn fields_never_replace_the_reserved_keys() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&lines);
+        let sink = Sink::new(move |line| written.lock().into_iter().for_each(|mut lines| lines.push(line.to_owned())));
+        let log = Log::new(sink, Clock::new(|| Timestamp::UNIX_EPOCH), Level::Info, "r-1");
+        let fields = json!({ "timestamp": 1, "level": "X", "message": "forged", "requestId": "X", "own": true });
+        log.record(Level::Warn, "audit", fields);
+        let expected = json!({
+            "timestamp": "1970-01-01T00:00:00Z", "level": "WARN", "message": "audit", "requestId": "r-1", "own": true,
+        });
+        let lines = lines.lock().map(|lines| lines.clone()).unwrap_or_default();
+        assert_eq!(lines.iter().map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>(), [Some(expected)]);
     }
 }

@@ -4,16 +4,19 @@ use eks_break_glass::aws::Connection;
 use eks_break_glass::clock::Clock;
 use eks_break_glass::handler::Function;
 use eks_break_glass::log::Sink;
+use eks_break_glass::sdk_log;
 use eks_break_glass::settings::Settings;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
+    let (sink, clock) = (Sink::stdout(), Clock::system());
     let settings = Settings::read(variable).and_then(|settings| {
+        sdk_log::install(settings.log_level, &sink, &clock);
         let connection = Connection::open(&settings.region, variable)?;
         Ok((settings, connection))
     });
-    let function = Function::new(settings, Sink::stdout(), Clock::system());
+    let function = Function::new(settings, sink, clock);
     // Boxed, or the runtime moves it about on the stack: it is large.
     lambda_runtime::run(service_fn(move |event| Box::pin(function.clone().handle(event)))).await
 }

@@ -6,18 +6,21 @@ use eks_break_glass::chat::settings::Settings;
 use eks_break_glass::chat::web::Slack;
 use eks_break_glass::clock::Clock;
 use eks_break_glass::log::Sink;
+use eks_break_glass::sdk_log;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
+    let (sink, clock) = (Sink::stdout(), Clock::system());
     let settings = Settings::read(variable).and_then(|settings| {
+        sdk_log::install(settings.log_level, &sink, &clock);
         let connection = Connection::open(&settings.region, variable)?;
         Ok((settings, connection))
     });
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
     let slack = Slack::new(move || public_connector(bundle.as_deref()));
-    let function = Function::new(settings, slack, Sink::stdout(), Clock::system());
+    let function = Function::new(settings, slack, sink, clock);
     // Boxed, or the runtime moves it about on the stack: it is large.
     lambda_runtime::run(service_fn(move |event| Box::pin(function.clone().handle(event)))).await
 }

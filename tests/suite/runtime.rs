@@ -69,6 +69,54 @@ async fn a_locked_out_principal_is_let_in_and_every_line_of_the_log_is_a_json_ob
 }
 
 #[tokio::test]
+async fn at_trace_the_log_shows_what_the_sdk_does_and_no_secret() {
+    let authority = TestAuthority::new().unwrap();
+    let (aws, _api_server, mut event) = verified(&authority).await;
+    event["duration"] = json!("1h");
+    let server = Server::http(aws, FREE_PORT).await.unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let mut environment = function()
+        .env("LOG_LEVEL", "TRACE")
+        .env("SCHEDULE_GROUP", "eks-break-glass")
+        .env("SCHEDULE_ROLE_ARN", "arn:aws:iam::111122223333:role/eks-break-glass-schedules")
+        .env("TARGET_ROLE_NAME", "target")
+        .env("TARGET_EXTERNAL_ID", "the-id-of-the-trust")
+        .env("AWS_ENDPOINT_URL", server.url())
+        .on_log(move |line| sink.lock().unwrap().push(line.to_owned()))
+        .start()
+        .await
+        .unwrap();
+    failed(
+        &mut environment,
+        &json!({"clusterName": "arn:aws:eks:eu-west-1:444455556666:cluster/x", "principalArn": event["principalArn"]}),
+    )
+    .await;
+    environment.invoke(&event, DEADLINE).await.unwrap();
+    environment.stop().await.unwrap();
+    let lines = lines.lock().unwrap();
+    for line in lines.iter() {
+        assert!(serde_json::from_str::<serde_json::Map<String, Value>>(line).is_ok(), "{line}");
+        for secret in [
+            "ASIAIOSFODNN7EXAMPLE",
+            "wJalrXUtnFEMI",
+            "simulated-session",
+            "the-id-of-the-trust",
+            "k8s-aws-v1",
+            "AWS4-HMAC",
+            "X-Amz-Signature",
+        ] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+    for shown in
+        ["aws_smithy_runtime", "EKS.DescribeCluster", "STS.AssumeRole", "transmitting request", "lambda_runtime"]
+    {
+        assert!(lines.iter().any(|line| line.contains(shown)), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_ca_bundle_replaces_the_compiled_in_roots() {
     let (aws, event) = scenario("api-mode");
     let authority = TestAuthority::new().unwrap();
