@@ -1,7 +1,8 @@
 //! What the AWS SDK and the Lambda runtime log, at `LOG_LEVEL` DEBUG and TRACE: JSON lines like those of [`log`](crate::log).
 //!
 //! At TRACE, the SDK logs whole requests and answers, with credentials in them. So only messages, numbers and the fields of
-//! [`SHOWN_FIELDS`] are written, and no text that looks as if it held a secret.
+//! [`SHOWN_FIELDS`] are written, and no text that looks as if it held a secret. Release builds don't contain the SDK's TRACE events at all
+//! (`release_max_level_debug` in `Cargo.toml`). Why: `docs/decisions/0012-logging.md`.
 
 use std::fmt::{Debug, Write as _};
 

@@ -15,6 +15,7 @@
 //! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
 //! | `hostile` | hundreds of events that nobody means well with, and millions that are made from them |
 //! | `schema` | the JSON Schemas of events, results and announcements: everything in this suite fits them |
+//! | `log` | the lines of the log |
 //! | `contract` | documents, events, template and code agree |
 //! | `runtime` | the real binary behind a Lambda Runtime API |
 
@@ -38,6 +39,7 @@ mod guardrails;
 mod hostile;
 mod inspection;
 mod interruption;
+mod log;
 mod modes;
 mod planner;
 mod principals;
