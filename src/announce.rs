@@ -1,4 +1,4 @@
-//! What is announced on the event bus, so that nobody gets in unseen. Pure; sending it is the handler's last act.
+//! What is announced on the event bus, so that no change of access stays unseen. Pure; sending it is the handler's last act.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 /// `EventBridge` takes 256 KB for an entry, with room for its envelope. Source: `PutEvents` in the `EventBridge` API reference.
 const LARGEST_DETAIL: usize = 240 * 1024;
 /// How long a text may be that has to be cut, in characters.
-const LONGEST_CUT: usize = 400;
+const LONGEST_CUT: usize = 300;
 
 /// One event for the bus.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,10 +48,12 @@ pub fn announcement(
         Err((ErrorName::RequestDenied, _)) if !journal.may_have_changes() => "EKS access refused",
         Err(_) if journal.may_have_changes() => "EKS access failed",
         Ok(result) if journal.has_changes() => match result.get("status").and_then(Value::as_str) {
+            Some("GRANTED") if request.is_emergency() => "EKS access granted without approval",
             Some("GRANTED") if only_extended(journal) => "EKS access extended",
             Some("GRANTED") => "EKS access granted",
             Some("IN_PROGRESS") => "EKS access in progress",
-            Some("REVOKED") => "EKS access revoked",
+            // A revoke that only deletes a schedule changes when access ends.
+            Some("REVOKED" | "NOTHING_TO_REVOKE") => "EKS access revoked",
             _ => return None,
         },
         _ => return None,
@@ -89,13 +91,17 @@ fn fits(detail: &Map<String, Value>) -> bool {
 /// What it came to, less how it came to it, which the log has. What is left in the end cannot be too large: a test counts its texts.
 fn shortened(mut detail: Map<String, Value>) -> Map<String, Value> {
     detail.insert("shortened".to_owned(), json!(true));
-    let mut empty = |names: [&str; 2], emptied: Value| {
-        for name in names {
+    let mut empty = |names: &[&str], emptied: Value| {
+        for &name in names {
             detail.entry(name).and_modify(|field| *field = emptied.clone());
         }
         fits(&detail)
     };
-    if !empty(["steps", "accessPolicies"], json!([])) && !empty(["accessEntry", "undo"], Value::Null) {
+    if !empty(&["steps", "accessPolicies"], json!([]))
+        && !empty(&["accessEntry", "undo"], Value::Null)
+        && !empty(&["nextSteps"], json!([]))
+        && !empty(&["replacedEntry"], Value::Null)
+    {
         // An event in base64 that was cut would take nothing back; `words` bounds it.
         let undo = detail.get("words").and_then(|words| words.get("undo")).cloned();
         detail.values_mut().for_each(cut);

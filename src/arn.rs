@@ -125,32 +125,52 @@ fn cluster_name(text: &str) -> Result<String, Malformed> {
     }
 }
 
-/// The ARN of a Lambda function, without a version or an alias: what it names goes on when those are gone.
+/// The ARN of a Lambda function. Schedules and tags hold it without the qualifier: they outlive versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionArn {
     text: String,
     /// The account that it runs in.
     pub account: String,
+    qualifier: Option<String>,
+}
+
+/// The alias that an event comes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alias {
+    /// `revoke`: EventBridge Scheduler alone.
+    Revoke,
+    /// `approved`: the workflows, after approval.
+    Approved,
+    /// No qualifier, a version, or any other alias: all other callers.
+    None,
 }
 
 impl FunctionArn {
-    /// Reads a function's ARN; a version or an alias in it is left out.
+    /// The alias that schedules invoke.
+    pub const REVOKE: &str = "revoke";
+    /// The alias that workflows invoke after approval.
+    pub const APPROVED: &str = "approved";
+
+    /// Reads a function's ARN, with or without a qualifier: a version or an alias.
     ///
     /// # Errors
     /// If it is malformed.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let fields = Fields::parse(text)?;
-        let mut resource = fields.resource.split(':');
-        match (fields.service, resource.next(), resource.next()) {
-            ("lambda", Some("function"), Some(name)) => Ok(Self {
-                text: format!("arn:{}:lambda:{}:{}:function:{name}", fields.partition, fields.region, fields.account),
-                account: account(fields.account)?,
-            }),
-            _ => malformed(format!("`{text}` is not the ARN of a Lambda function")),
-        }
+        let resource: Vec<&str> = fields.resource.split(':').collect();
+        let (name, qualifier) = match (fields.service, resource.as_slice()) {
+            ("lambda", ["function", name]) => (name, None),
+            ("lambda", ["function", name, qualifier]) => (name, Some((*qualifier).to_owned())),
+            _ => return malformed(format!("`{text}` is not the ARN of a Lambda function")),
+        };
+        Ok(Self {
+            text: format!("arn:{}:lambda:{}:{}:function:{name}", fields.partition, fields.region, fields.account),
+            account: account(fields.account)?,
+            qualifier,
+        })
     }
 
-    /// The whole ARN.
+    /// The ARN without the qualifier.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -160,6 +180,22 @@ impl FunctionArn {
     #[must_use]
     pub fn name(&self) -> &str {
         self.text.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// The alias that was invoked.
+    #[must_use]
+    pub fn alias(&self) -> Alias {
+        match self.qualifier.as_deref() {
+            Some(Self::REVOKE) => Alias::Revoke,
+            Some(Self::APPROVED) => Alias::Approved,
+            _ => Alias::None,
+        }
+    }
+
+    /// What schedules invoke: the alias `revoke` of this function.
+    #[must_use]
+    pub fn revoke_alias(&self) -> String {
+        format!("{}:{}", self.text, Self::REVOKE)
     }
 }
 

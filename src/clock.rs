@@ -6,6 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+/// The largest part of a pause that jitter takes away.
+const JITTER: f32 = 0.25;
+
 /// The time of day, for what people read and what is scheduled. Tests have their own.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
@@ -91,7 +94,7 @@ impl Deadline {
         tokio::time::timeout_at(self.0, future).await.ok()
     }
 
-    /// Asks again and again, with growing pauses, until `attempt` has an answer; `None` when the deadline comes first.
+    /// Asks again and again, with growing pauses and jitter, until `attempt` has an answer; `None` when the deadline comes first.
     /// This is the only wait loop of the program.
     pub async fn poll<T>(self, pauses: Pauses, mut attempt: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         let mut pause = pauses.first;
@@ -99,10 +102,12 @@ impl Deadline {
             if let Some(answer) = attempt().await {
                 return Some(answer);
             }
-            if self.left() <= pause {
+            // Many that wait for the same thing must not ask all at once.
+            let jittered = pause.mul_f32(1.0 - JITTER * fastrand::f32());
+            if self.left() <= jittered {
                 return None;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(jittered).await;
             pause = pause.mul_f32(1.5).min(pauses.longest);
         }
     }

@@ -1,10 +1,12 @@
-//! How a request fails: a name that a state machine can catch, and words for a person at three in the morning.
+//! How a request fails: a name that a state machine can catch, and a message for the on-call engineer:
+//! *What happened. What was changed. What to do.* `[technical detail]`.
 
 use std::fmt;
 
 use crate::arn::Malformed;
-use crate::aws::{ApiError, ApiErrorKind, Operation};
+use crate::aws::{ApiError, ApiErrorKind as Kind, Operation};
 use crate::json::Invalid;
+use crate::principal::{PrincipalArn, PrincipalKind};
 use crate::settings::Misconfigured;
 
 /// What Lambda reports as `errorType`. Runbooks retry and catch by these names, so they are final.
@@ -84,33 +86,68 @@ impl fmt::Display for ErrorName {
 pub struct Failure {
     /// The name to catch it by.
     pub name: ErrorName,
-    /// What failed.
+    /// What happened, in sentences.
     pub what: String,
-    /// What to do.
+    /// What to do, in sentences.
     pub remedy: String,
+    /// AWS's own words, its request id, or the content of an entry.
+    pub detail: Option<String>,
 }
 
 impl Failure {
-    /// A failure in words.
+    /// A failure without technical detail.
     #[must_use]
     pub fn new(name: ErrorName, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { name, what: what.into(), remedy: remedy.into() }
+        Self { name, what: what.into(), remedy: remedy.into(), detail: None }
     }
 
-    /// A guardrail's refusal; `setting` is the one that forbids it.
+    /// The same with further technical detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        self.detail = Some(match self.detail.take() {
+            Some(before) => format!("{before}; {detail}"),
+            None => detail,
+        });
+        self
+    }
+
+    /// A guardrail's refusal; `setting` is the one that forbids the request, and `what` says what it allows.
     #[must_use]
     pub fn denied(setting: &str, what: impl fmt::Display) -> Self {
         Self::new(
             ErrorName::RequestDenied,
-            format!("the setting `{setting}` of this function forbids it: {what}"),
-            format!("change the request, or have the operator of this function change `{setting}`"),
+            format!("The setting `{setting}` of this function forbids the request: {what}."),
+            format!("Change the request, or ask the platform team to change `{setting}`."),
         )
     }
+
+    /// The whole message; `changes` says what was changed, in sentences.
+    #[must_use]
+    pub fn message(&self, changes: &str) -> String {
+        let detail = self.detail.as_ref().map(|detail| format!(" [{detail}]")).unwrap_or_default();
+        format!("{} {} {}{detail}", sentence(&self.what), sentence(changes), sentence(&self.remedy))
+    }
+}
+
+/// The text with a capital letter and a full stop.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut letters = text.chars();
+    let mut sentence: String = match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => return String::new(),
+    };
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
-        Self::new(ErrorName::InvalidRequest, invalid.to_string(), "correct the event and send it again")
+        Self::new(ErrorName::InvalidRequest, invalid.to_string(), "Correct the event and send it again.")
     }
 }
 
@@ -124,8 +161,8 @@ impl From<Misconfigured> for Failure {
     fn from(misconfigured: Misconfigured) -> Self {
         Self::new(
             ErrorName::Misconfigured,
-            format!("the settings of this function are wrong: {misconfigured}"),
-            "have its operator correct these environment variables (in the stack's parameters) and deploy again",
+            format!("The settings of this function are wrong: {misconfigured}."),
+            "Ask the platform team to correct these environment variables (in the stack's parameters) and to deploy again.",
         )
     }
 }
@@ -133,76 +170,143 @@ impl From<Misconfigured> for Failure {
 impl From<ApiError> for Failure {
     /// The one place that decides what a failed call is to the outside world.
     fn from(error: ApiError) -> Self {
-        let again = "send the same event again";
-        let (name, remedy) = match error.kind {
-            // A grant whose end cannot be scheduled is not given; this is what no retry will mend.
-            ApiErrorKind::Denied if error.operation.schedules() => (
+        let operation = error.operation;
+        let again = "Send the same event again";
+        let refused = format!("AWS refused `{operation}`.");
+        let (name, what, remedy) = match error.kind {
+            // A grant whose end can't be scheduled is not given; a retry doesn't help here.
+            Kind::Denied if operation.schedules() => {
+                let (what, remedy) = denied(&error);
+                (ErrorName::ExpiryUnavailable, what, remedy)
+            }
+            Kind::Denied => {
+                let (what, remedy) = denied(&error);
+                (ErrorName::PermissionDenied, what, remedy)
+            }
+            Kind::NotFound | Kind::Rejected | Kind::BadCredentials if operation.schedules() => (
                 ErrorName::ExpiryUnavailable,
-                format!("{}, then {again}", allow(&error)),
+                format!("EventBridge Scheduler refused `{operation}`."),
+                "Ask the platform team to check `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN` and `SCHEDULE_DLQ_ARN` of this function. To get access now, send the event without `duration`, if the settings allow that, and revoke it when you are done.".to_owned(),
             ),
-            ApiErrorKind::NotFound | ApiErrorKind::Rejected | ApiErrorKind::BadCredentials if error.operation.schedules() => (
-                ErrorName::ExpiryUnavailable,
-                "check `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN` and `SCHEDULE_DLQ_ARN` of this function by what EventBridge Scheduler says, or take the access back by hand".to_owned(),
-            ),
-            ApiErrorKind::Quota if error.operation.schedules() => (
+            Kind::Quota if operation.schedules() => (
                 ErrorName::LimitExceeded,
-                "have the quota of EventBridge Scheduler raised, or remove schedules that nobody needs".to_owned(),
+                "The account's quota of EventBridge Scheduler is used up.".to_owned(),
+                "Ask the platform team to raise the quota, or to remove schedules that are not needed.".to_owned(),
             ),
-            ApiErrorKind::ClusterNotFound => (
+            Kind::ClusterNotFound => (
                 ErrorName::ClusterNotFound,
-                "check `clusterName` and `region`: the account and region that were asked have no such cluster".to_owned(),
+                "EKS has no cluster of that name in the account and region that were asked.".to_owned(),
+                "Check `clusterName` and `region`.".to_owned(),
             ),
-            ApiErrorKind::PolicyNotFound => (
+            Kind::PolicyNotFound => (
                 ErrorName::InvalidRequest,
-                "correct `policyArn`: `aws eks list-access-policies` lists those that exist".to_owned(),
+                "EKS has no such access policy.".to_owned(),
+                "Correct `policyArn`: `aws eks list-access-policies` lists those that exist.".to_owned(),
             ),
-            ApiErrorKind::Rejected if error.operation == Operation::UpdateClusterConfig => (
+            Kind::Rejected if operation == Operation::UpdateClusterConfig => (
                 ErrorName::AuthenticationModeFailed,
-                format!("mend what EKS names, then {again}"),
+                "EKS refused to change the authentication mode.".to_owned(),
+                format!("Fix what EKS names. {again}."),
             ),
-            ApiErrorKind::Rejected => (
-                ErrorName::InvalidRequest,
-                "correct the event by what AWS says of it and send it again".to_owned(),
-            ),
-            ApiErrorKind::PrincipalNotFound | ApiErrorKind::InvalidPrincipal => (
+            Kind::Rejected => {
+                (ErrorName::InvalidRequest, refused, "Correct the event by what AWS says, and send it again.".to_owned())
+            }
+            Kind::PrincipalNotFound | Kind::InvalidPrincipal => (
                 ErrorName::PrincipalNotFound,
-                "check `principalArn`, its path included: `aws iam get-role --role-name NAME --query Role.Arn` prints a role's".to_owned(),
+                "AWS doesn't know the principal.".to_owned(),
+                "Check `principalArn`, its path included.".to_owned(),
             ),
-            ApiErrorKind::NotStandard => (
+            Kind::NotStandard => (
                 ErrorName::AccessEntryConflict,
-                "name a principal that is not the role of nodes".to_owned(),
+                "The principal's access entry is not of type STANDARD.".to_owned(),
+                "Name a principal that is not the role of nodes.".to_owned(),
             ),
-            ApiErrorKind::EntryNotFound => (
+            Kind::EntryNotFound => (
                 ErrorName::VerificationFailed,
-                format!("EKS does not show the access entry that it has made; {again} in a minute"),
+                "EKS doesn't show the access entry that it created.".to_owned(),
+                format!("{again} in a minute."),
             ),
-            ApiErrorKind::InUse | ApiErrorKind::NotFound | ApiErrorKind::ModeWithoutEntries | ApiErrorKind::ModeUnsupported => (
+            Kind::InUse | Kind::NotFound | Kind::ModeWithoutEntries | Kind::ModeUnsupported => (
                 ErrorName::Conflict,
-                format!("something else is changing the cluster or its access entries; {again} in a minute"),
+                "Another change of the cluster or of its access entries is in progress.".to_owned(),
+                format!("{again} in a minute."),
             ),
-            ApiErrorKind::Quota => (
+            Kind::Quota => (
                 ErrorName::LimitExceeded,
-                "delete access entries that nobody needs (`aws eks list-access-entries`); a cluster has at most 3,000, and no more can be had".to_owned(),
+                "The cluster has the largest number of access entries already: 3,000, which AWS does not raise.".to_owned(),
+                "Delete access entries that are not needed (`aws eks list-access-entries`).".to_owned(),
             ),
-            ApiErrorKind::Denied => (ErrorName::PermissionDenied, format!("{}, then {again}", allow(&error))),
-            ApiErrorKind::BadCredentials => (
+            Kind::BadCredentials => (
                 ErrorName::PermissionDenied,
-                format!(
-                    "AWS does not take the function's credentials for `{}`: check that the cluster's partition and region are open to its account, then {again}",
-                    error.operation.iam_action()
-                ),
+                format!("AWS doesn't accept the function's credentials for `{}`.", operation.iam_action()),
+                format!("Check that the cluster's partition and region are enabled for the function's account. {again}."),
             ),
-            ApiErrorKind::Throttled => (ErrorName::Throttled, format!("{again} in half a minute")),
-            ApiErrorKind::Unavailable | ApiErrorKind::NotSent => (
+            Kind::Throttled => {
+                (ErrorName::Throttled, format!("AWS throttled `{operation}`."), format!("{again} in half a minute."))
+            }
+            Kind::Unavailable | Kind::NotSent => (
                 ErrorName::ServiceUnavailable,
-                format!("{again} in a minute; if it goes on, look at the AWS Health Dashboard"),
+                format!("AWS did not answer `{operation}`, or not readably."),
+                format!("{again} in a minute. If the problem stays, look at the AWS Health Dashboard."),
             ),
         };
-        Self::new(name, format!("AWS did not carry out {error}"), remedy)
+        Self::new(name, what, remedy).with_detail(error.to_string())
     }
 }
 
-/// What to allow to whom.
-fn allow(error: &ApiError) -> String {
-    format!("allow `{}` on {} to the function's role", error.denied_action(), error.denied_resource())
+/// The failure of a call about a principal, which it names.
+#[must_use]
+pub fn about_principal(error: ApiError, principal: &PrincipalArn) -> Failure {
+    let unknown = matches!(error.kind, Kind::InvalidPrincipal | Kind::PrincipalNotFound);
+    let failure = Failure::from(error);
+    if !unknown {
+        return failure;
+    }
+    let (command, option) = match principal.kind {
+        PrincipalKind::Role => ("get-role", "--role-name"),
+        PrincipalKind::User => ("get-user", "--user-name"),
+    };
+    let query = if principal.kind == PrincipalKind::Role { "Role.Arn" } else { "User.Arn" };
+    Failure {
+        what: format!("EKS doesn't know the principal `{principal}`, even after the time that IAM needs."),
+        remedy: format!(
+            "Check `principalArn`, its path included: `aws iam {command} {option} '{}' --query {query}` prints it.",
+            principal.name
+        ),
+        ..failure
+    }
+}
+
+/// What is denied, and what to do: a missing permission is added to the function's role, an explicit deny is its owner's to change.
+fn denied(error: &ApiError) -> (String, String) {
+    let (action, resource) = (error.denied_action(), error.denied_resource());
+    match error.explicit_deny() {
+        Some(policy) => {
+            let article = if policy.starts_with('i') { "an" } else { "a" };
+            (
+                format!(
+                    "The function's role is refused `{action}` on {resource} with an explicit deny in {article} {policy}."
+                ),
+                format!(
+                    "Ask the owner of that {policy} to exempt the function's role; allowing `{action}` to the role doesn't help. Then send the same event again."
+                ),
+            )
+        }
+        None => (
+            format!("The function's role is not allowed to perform `{action}` on {resource}."),
+            format!("Allow `{action}` on {resource} to the function's role. Then send the same event again."),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorName, Failure, sentence};
+
+    #[test]
+    fn a_message_says_what_happened_what_was_changed_and_what_to_do_with_the_detail_last() {
+        let failure = Failure::new(ErrorName::Conflict, "EKS is busy", "wait").with_detail("409").with_detail("id 1");
+        assert_eq!(failure.message("Nothing was changed."), "EKS is busy. Nothing was changed. Wait. [409; id 1]");
+        assert_eq!(sentence("`x`: it is missing"), "`x`: it is missing.");
+    }
 }

@@ -1,13 +1,13 @@
-//! The end of a grant: the one schedule that its revoke waits in. There is one for each cluster, principal and policy,
-//! under a name that follows from these, so that a later grant finds it and moves it, whatever version made it.
+//! The end of a grant: the one schedule that its revoke waits in. There is one for each cluster, principal and policy, under a name that
+//! follows from these, so that a later grant finds and moves it, whichever version created it.
 
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::arn::{ClusterRef, FunctionArn, PolicyArn};
-use crate::aws::ApiError;
-use crate::principal::PrincipalArn;
+use crate::aws::{ApiError, Schedule};
+use crate::principal::{Principal, PrincipalArn};
 use crate::region::Region;
 use crate::request::{Action, Request, Restore};
 use crate::settings::{self, Settings};
@@ -21,28 +21,26 @@ const GRANT_DIGITS: usize = 24;
 
 /// Where this function schedules revokes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedules {
+pub struct ScheduleConfig {
     place: settings::Schedule,
     function: FunctionArn,
 }
 
-impl Schedules {
+impl ScheduleConfig {
     /// Where they are, by the settings and by what Lambda says of the function.
     ///
     /// # Errors
-    /// Why none can be made.
+    /// Why none can be created.
     pub fn new(settings: &Settings, function: Option<&FunctionArn>) -> Result<Self, String> {
-        let place = settings
-            .schedule
-            .clone()
-            .ok_or("the settings `SCHEDULE_GROUP` and `SCHEDULE_ROLE_ARN`, which say where, are absent")?;
-        let function = function.cloned().ok_or("Lambda did not tell the function its own ARN")?;
+        let place =
+            settings.schedule.clone().ok_or("the settings `SCHEDULE_GROUP` and `SCHEDULE_ROLE_ARN` are not set")?;
+        let function = function.cloned().ok_or("Lambda did not give the function its own ARN")?;
         Ok(Self { place, function })
     }
 
     /// The schedule of one grant.
     #[must_use]
-    pub fn slot(&self, cluster: &ClusterRef, principal: &PrincipalArn, policy: &PolicyArn) -> Slot {
+    pub fn target(&self, cluster: &ClusterRef, principal: &PrincipalArn, policy: &PolicyArn) -> ScheduleTarget {
         let grant = digest(&[principal.as_str(), policy.as_str()], GRANT_DIGITS);
         self.named(format!("{}{grant}", self.prefix(cluster)))
     }
@@ -56,9 +54,9 @@ impl Schedules {
 
     /// The schedule of that name.
     #[must_use]
-    pub fn named(&self, name: String) -> Slot {
+    pub fn named(&self, name: String) -> ScheduleTarget {
         let settings::Schedule { group, role_arn, dead_letter_arn } = self.place.clone();
-        Slot { name, group, role_arn, dead_letter_arn, function_arn: self.function.as_str().to_owned() }
+        ScheduleTarget { name, group, role_arn, dead_letter_arn, target_arn: self.function.revoke_alias() }
     }
 
     /// The group that they are in.
@@ -68,28 +66,28 @@ impl Schedules {
     }
 }
 
-/// The schedule of one grant: its name, and whom it is to call.
+/// The schedule of one grant: its name, and what it invokes, in which role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the EventBridge Scheduler API")]
-pub struct Slot {
+pub struct ScheduleTarget {
     pub name: String,
     pub group: String,
     pub role_arn: String,
     pub dead_letter_arn: Option<String>,
-    pub function_arn: String,
+    pub target_arn: String,
 }
 
 /// A revoke that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingRevoke {
-    /// What it will put back.
+    /// What it will restore.
     pub restore: Restore,
-    /// When it will.
+    /// When it is carried out.
     pub expires_at: Timestamp,
 }
 
 impl PendingRevoke {
-    /// The event that the schedule sends: the grant's `undo`, and the expiry that it was made for.
+    /// The event that the schedule sends: the grant's `undo`, and the expiry that it was scheduled for.
     #[must_use]
     pub fn input(&self, mut undo: Value) -> String {
         if let Some(event) = undo.as_object_mut() {
@@ -119,19 +117,30 @@ impl PendingRevoke {
 
 /// What is known of the end of an access.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expiry {
+pub enum ExpiryState {
     /// No end can be scheduled; why.
     Unavailable(String),
-    /// Scheduler did not say.
+    /// Scheduler did not answer.
     Unknown(ApiError),
     /// None is scheduled; where it would be.
-    Absent(Slot),
-    /// The revoke waits, there.
-    Pending(Slot, PendingRevoke),
+    Absent(ScheduleTarget),
+    /// The revoke waits there, as this function has scheduled it.
+    Pending(ScheduleTarget, PendingRevoke),
+    /// There is a schedule, but not as this function would write it: the end is not certain.
+    Altered(ScheduleTarget, Alteration),
 }
 
-impl Expiry {
-    /// The revoke that waits, where there is one.
+/// How a schedule differs from what this function writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alteration {
+    /// Each difference, as a clause.
+    pub differences: Vec<String>,
+    /// What its input says, if that is still this grant's revoke.
+    pub revoke: Option<PendingRevoke>,
+}
+
+impl ExpiryState {
+    /// The revoke that is certain to come.
     #[must_use]
     pub fn pending(&self) -> Option<&PendingRevoke> {
         match self {
@@ -139,6 +148,93 @@ impl Expiry {
             _ => None,
         }
     }
+
+    /// The revoke that was scheduled, even if its schedule was altered since.
+    #[must_use]
+    pub fn scheduled(&self) -> Option<&PendingRevoke> {
+        match self {
+            Self::Altered(_, Alteration { revoke, .. }) => revoke.as_ref(),
+            _ => self.pending(),
+        }
+    }
+
+    /// The schedule that there is.
+    #[must_use]
+    pub fn target(&self) -> Option<&ScheduleTarget> {
+        match self {
+            Self::Pending(target, _) | Self::Altered(target, _) => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// Whose revoke a schedule must hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The cluster that the request names.
+    pub cluster: &'a ClusterRef,
+    /// The principal.
+    pub principal: &'a PrincipalArn,
+    /// The policy.
+    pub policy: &'a PolicyArn,
+}
+
+/// What a schedule says about the expiry of an access. A user with access to Scheduler can disable, move or redirect a schedule: only one
+/// that is just as this function writes it makes the end certain.
+#[must_use]
+pub fn state(target: ScheduleTarget, schedule: Option<&Schedule>, subject: Subject<'_>, home: &Region) -> ExpiryState {
+    let Some(schedule) = schedule else {
+        return ExpiryState::Absent(target);
+    };
+    let mut differences = Vec::new();
+    let revoke = match PendingRevoke::read(&schedule.input, home) {
+        Ok((request, revoke)) if is_of(&request, subject, &target) => Some(revoke),
+        Ok(_) => {
+            differences.push("its input revokes something else".to_owned());
+            None
+        }
+        Err(why) => {
+            differences.push(format!("its input can't be understood by this version ({why})"));
+            None
+        }
+    };
+    let zone = schedule.timezone.as_deref().unwrap_or("UTC");
+    if schedule.state != "ENABLED" {
+        differences.push(format!("its state is {}", schedule.state));
+    }
+    let time = revoke.as_ref().is_none_or(|revoke| schedule.expression == expression(revoke.expires_at));
+    if !time || zone != "UTC" {
+        differences.push(format!("its time is {} ({zone})", schedule.expression));
+    }
+    if schedule.target_arn != target.target_arn {
+        differences.push(format!("it invokes {}", schedule.target_arn));
+    }
+    if schedule.role_arn != target.role_arn {
+        differences.push(format!("it invokes with the role {}", schedule.role_arn));
+    }
+    match (differences.is_empty(), revoke) {
+        (true, Some(revoke)) => ExpiryState::Pending(target, revoke),
+        (_, revoke) => ExpiryState::Altered(target, Alteration { differences, revoke }),
+    }
+}
+
+/// Whether a scheduled event is the revoke of this grant.
+fn is_of(request: &Request, subject: Subject<'_>, target: &ScheduleTarget) -> bool {
+    let Action::Revoke(revoke) = &request.action else {
+        return false;
+    };
+    // The input names the cluster by its ARN; the request may name it without its account, which is the function's then.
+    let home = target.target_arn.split(':').nth(4).unwrap_or_default();
+    request.cluster.arn_in(home) == subject.cluster.arn_in(home)
+        && matches!(&revoke.principal.principal, Principal::Iam(arn) if arn == subject.principal)
+        && revoke.policy == *subject.policy
+        && !revoke.dry_run
+}
+
+/// When a one-time schedule fires. Source: "Schedule types in EventBridge Scheduler"; the time zone is UTC unless another is named.
+#[must_use]
+pub fn expression(at: Timestamp) -> String {
+    format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S"))
 }
 
 /// The first hexadecimal digits of a hash over several texts, none of which holds a line break.

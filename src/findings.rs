@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::arn::PolicyArn;
 use crate::aws::Identity;
+use crate::next_steps::quoted;
 use crate::observation::{AccessEntry, Cluster, EntryState, IamPrincipal, is_stale};
-use crate::ownership;
+use crate::ownership::Installation;
 use crate::plan::{self, policy_name};
-use crate::principal::{PrincipalArn, PrincipalKind, permission_set};
+use crate::principal::{PrincipalArn, PrincipalKind};
 use crate::scope::AccessScope;
 
 /// How many findings of one code there are at most, and how many principals a list in a finding's evidence names.
@@ -64,6 +65,8 @@ pub struct Survey {
     pub pending: Vec<ActiveGrant>,
     /// Whether those are all.
     pub all_pending_seen: bool,
+    /// Which access entries are this function's.
+    pub installation: Installation,
 }
 
 /// The principal that a request is about.
@@ -117,13 +120,19 @@ impl Iam {
         }
     }
 
-    /// The role that a permission set has now, where it is another one than the one with that name.
-    fn successor(&self, account: &str, name: &str) -> Option<&PrincipalArn> {
-        let set = permission_set(name)?;
-        let roles = self.roles.as_ref().filter(|_| account == self.account)?;
-        let mut same =
-            roles.values().filter(|role| permission_set(&role.arn.name) == Some(set) && role.arn.name != name);
-        same.next().map(|role| &role.arn)
+    /// The role that the permission set of a dead role has now: of several, the youngest; `None` if there is none, or if two are of the
+    /// same age.
+    fn successor(&self, dead: &PrincipalArn) -> Option<&PrincipalArn> {
+        let set = dead.permission_set()?;
+        let roles = self.roles.as_ref().filter(|_| dead.account == self.account)?;
+        let of_set = |role: &&Identity| role.arn.permission_set() == Some(set) && role.arn != *dead;
+        let mut present: Vec<&Identity> = roles.values().filter(of_set).collect();
+        present.sort_by_key(|role| std::cmp::Reverse(role.created_at));
+        match present.as_slice() {
+            [only] => Some(&only.arn),
+            [youngest, next, ..] if youngest.created_at > next.created_at => Some(&youngest.arn),
+            _ => None,
+        }
     }
 }
 
@@ -198,7 +207,7 @@ impl Findings<'_> {
 
     fn cluster(&mut self) {
         let cluster = &self.survey.cluster;
-        if let Err(failure) = plan::recoverable(cluster) {
+        if let Err(failure) = plan::ensure_recoverable(cluster) {
             let message = format!("{}: {}", failure.what, failure.remedy);
             self.add("CLUSTER_NOT_RECOVERABLE", Severity::Error, message, json!({ "status": cluster.status }), None);
         }
@@ -212,7 +221,7 @@ impl Findings<'_> {
         }
         if !cluster.authentication_mode.has_access_entries() {
             let remedy = self.survey.subject.as_ref().and_then(|subject| {
-                let arn = subject.arn.as_ref().filter(|_| plan::recoverable(cluster).is_ok())?;
+                let arn = subject.arn.as_ref().filter(|_| plan::ensure_recoverable(cluster).is_ok())?;
                 (!matches!(subject.iam, IamPrincipal::Absent { .. })).then(|| self.grant(arn))
             });
             self.add(
@@ -236,10 +245,9 @@ impl Findings<'_> {
 
     /// Why the principal that the request is about gets in, or does not.
     fn subject(&mut self, subject: &Subject) {
-        let account = subject.arn.as_ref().map_or(self.survey.iam.account.as_str(), |arn| arn.account.as_str());
         let named = subject.arn.as_ref().map_or(subject.text.as_str(), PrincipalArn::as_str);
         if let IamPrincipal::Absent { instead } = &subject.iam {
-            if let Some(new) = self.survey.iam.successor(account, &subject.name) {
+            if let Some(new) = subject.arn.as_ref().and_then(|arn| self.survey.iam.successor(arn)) {
                 return self.role_replaced(named, &new.clone(), subject.entry.present());
             }
             let message = match instead {
@@ -263,10 +271,10 @@ impl Findings<'_> {
     }
 
     fn no_entry(&mut self, arn: &PrincipalArn) {
-        let set = permission_set(&arn.name);
+        let set = arn.permission_set();
         let old = self.survey.entries.iter().find(|(old, _)| {
             set.is_some()
-                && permission_set(&old.name) == set
+                && old.permission_set() == set
                 && old.account == arn.account
                 && !matches!(self.survey.iam.tells(old), IamPrincipal::Exists { .. })
         });
@@ -305,7 +313,7 @@ impl Findings<'_> {
         if entry.access_policies.is_empty() {
             return self.without_policy(arn, entry, Severity::Error);
         }
-        if plan::recoverable(&self.survey.cluster).is_err() {
+        if plan::ensure_recoverable(&self.survey.cluster).is_err() {
             return;
         }
         let sure = matches!(iam, IamPrincipal::Exists { .. });
@@ -330,7 +338,7 @@ impl Findings<'_> {
             if self.replaced.contains(arn.as_str()) {
                 return;
             }
-            if let Some(new) = self.survey.iam.successor(&arn.account, &arn.name)
+            if let Some(new) = self.survey.iam.successor(arn)
                 && !self.survey.entries.contains_key(new)
             {
                 let new = new.clone();
@@ -340,8 +348,9 @@ impl Findings<'_> {
                 "ORPHANED_ENTRY",
                 Severity::Warning,
                 format!(
-                    "the access entry of `{arn}` lets nobody in, for IAM knows no such principal any more; one made again under this name would not get in by it either: `aws eks delete-access-entry --cluster-name {} --principal-arn {arn}` removes it",
-                    self.survey.cluster.name
+                    "the access entry of `{arn}` lets nobody in, for IAM knows no such principal any more; one made again under this name would not get in by it either: `aws eks delete-access-entry --cluster-name {} --principal-arn {}` removes it",
+                    quoted(&self.survey.cluster.name),
+                    quoted(arn.as_str())
                 ),
                 json!({ "principalArn": arn.as_str(), "type": entry.r#type, "createdAt": entry.created_at }),
                 None,
@@ -365,7 +374,7 @@ impl Findings<'_> {
         self.add(
             "ENTRY_STALE",
             severity,
-            format!("the access entry of `{arn}` was made for an earlier principal of the same name: it looks healthy and lets nobody in; a grant of any policy makes it anew, with all that it has"),
+            format!("the access entry of `{arn}` belongs to a deleted principal with the same ARN: it looks healthy and gives the present one no access; a grant replaces it by an entry with just what is asked for, and shows what it held"),
             json!({ "principalArn": arn.as_str(), "entryCreatedAt": entry.created_at, "principalCreatedAt": principal_created_at }),
             self.grant_like(arn, Some(entry)),
         );
@@ -397,7 +406,7 @@ impl Findings<'_> {
             Severity::Error,
             format!("IAM Identity Center has replaced the role of a permission set: what `{old}` was let in for, `{new}` is not"),
             json!({
-                "permissionSet": permission_set(&new.name),
+                "permissionSet": new.permission_set(),
                 "oldPrincipalArn": old,
                 "newPrincipalArn": new.as_str(),
                 "oldAccessPolicies": entry.map(|entry| &entry.access_policies),
@@ -444,8 +453,10 @@ impl Findings<'_> {
     fn grants(&mut self) {
         let mut grants = self.survey.pending.clone();
         for (arn, entry) in &self.survey.entries {
-            let ours =
-                entry.access_policies.iter().filter(|held| ownership::made_for(entry, policy_name(&held.policy_arn)));
+            let ours = entry
+                .access_policies
+                .iter()
+                .filter(|held| self.survey.installation.created_for(entry, policy_name(&held.policy_arn)));
             for policy in ours {
                 let scheduled = grants
                     .iter()

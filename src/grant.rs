@@ -1,36 +1,38 @@
-//! A grant: look, plan, carry out, look again, until there is nothing left to do.
+//! A grant: observe, plan, execute, read back, until there is nothing left to do.
 //!
-//! Every pass starts from what EKS shows, so an event that is sent again, at once or after a crash, goes on from
-//! wherever the last one got to and ends in the same state.
+//! Every pass starts from what AWS shows, so an event that is sent again, at once or after a crash, continues from wherever the last one
+//! got to and ends in the same state.
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::apply::{self, Hand, Progress};
 use crate::aws::{ApiError, Operation};
 use crate::clock::Deadline;
 use crate::context::Context;
-use crate::error::{ErrorName, Failure};
-use crate::expiry::{Expiry, PendingRevoke, Slot};
+use crate::error::Failure;
+use crate::execute::{self, Executor};
+use crate::expiry::ExpiryState;
 use crate::guard;
+use crate::history::{History, StepResult};
 use crate::journal::{Journal, StepOutcome};
 use crate::kubeconfig;
-use crate::look::{self, Subject};
+use crate::mode_change;
+use crate::next_steps::{self, Granted};
 use crate::observation::{AuthenticationMode, EntryState, IamPrincipal, Observation};
+use crate::observe::{self, Subject};
 use crate::outcome::{self, AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
-use crate::ownership;
-use crate::plan::{self, End, Goal, Plan, Step};
+use crate::ownership::{self, Ends};
+use crate::plan::{self, Goal, Plan, Step};
 use crate::request::{Grant, Request, Restore, Verify};
 use crate::review;
-use crate::verify::{self, Kubernetes, Verdict, Wanted};
+use crate::verify::{self, Expected, Kubernetes, Verdict};
 
 /// When to send an event again whose cluster is still changing its authentication mode, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 30;
 
-/// Lets a principal in.
+/// Grants access to a principal.
 ///
 /// # Errors
-/// If it cannot be done, or must not be. The journal tells what was changed by then.
+/// If it can't be done, or must not be. The journal knows what was changed by then.
 pub async fn run(
     context: &Context<'_>,
     request: &Request,
@@ -38,292 +40,191 @@ pub async fn run(
     journal: &mut Journal,
 ) -> Result<Outcome, Failure> {
     let settings = context.settings;
+    let duration = guard::duration(settings, grant)?;
     let subject = Subject {
         cluster: &request.cluster,
         principal: &grant.principal.principal,
         policy: &grant.policy,
-        lets_in: true,
-        may_end_unseen: grant.duration.or(settings.default_duration).is_none(),
+        is_grant: true,
+        expiry_is_optional: duration.is_none(),
     };
-    let seen = look::observe(context, subject, journal).await?;
+    let seen = observe::observe(context, subject, journal).await?;
     guard::cluster(settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
-    guard::principal(settings, &seen.principal)?;
-    let mut granting = Granting {
+    guard::principal(settings, &seen.principal, seen.cluster.account())?;
+    guard::own_roles(settings, &seen.own, &seen.principal)?;
+    let goal = Goal {
+        policy: grant.policy.clone(),
+        scope: grant.scope.clone(),
+        duration,
+        recreate: grant.recreate_entry,
+        instance_role: grant.instance_role,
+        tags: context.installation.tags(context.request_id, request, grant),
+        request_id: context.request_id,
+        installation: &context.installation,
+        settings,
+    };
+    let mut reconciler = GrantReconciler {
         context,
         request,
         grant,
         subject,
-        first_mode: seen.cluster.authentication_mode,
-        before: None,
-        created: false,
-        overtaken: None,
-        scheduled: None,
-        verdict: None,
-        goal: Goal {
-            policy: grant.policy.clone(),
-            scope: grant.scope.clone(),
-            recreate: grant.recreate_entry,
-            deleted: None,
-            may_change_mode: settings.allow_authentication_mode_change,
-            tags: ownership::tags(context.request_id, request, grant),
-            expires_at: None,
-            restore: None,
-            end: End::Found,
-            remade: false,
-        },
+        goal,
+        initial_mode: seen.cluster.authentication_mode,
         seen,
+        history: History::default(),
     };
-    match granting.reach_goal(journal).await {
-        Ok(status) => {
-            granting.verify(status, journal).await;
-            Ok(granting.result(status, journal))
+    match reconciler.reconcile(journal).await {
+        Ok(end) => {
+            let verdict = reconciler.verify(end.status, journal).await;
+            Ok(reconciler.outcome(end, verdict, journal))
         }
         Err(failure) => {
-            granting.take_back_schedule(journal).await;
-            Err(granting.with_deleted_entry(failure, journal))
+            reconciler.remove_unneeded_schedule(journal).await;
+            Err(failure)
         }
     }
 }
 
-/// A grant on its way.
-struct Granting<'a> {
+/// How the loop ended.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    status: Status,
+    /// What a dry run would have ended in.
+    planned: Option<Status>,
+}
+
+/// A grant under way: what is asked for, what was observed last, and what was done.
+struct GrantReconciler<'a> {
     context: &'a Context<'a>,
     request: &'a Request,
     grant: &'a Grant,
     subject: Subject<'a>,
-    goal: Goal,
-    /// What was seen last.
+    goal: Goal<'a>,
+    /// The authentication mode, as it was observed first.
+    initial_mode: AuthenticationMode,
     seen: Observation,
-    /// The authentication mode, as it was seen first.
-    first_mode: AuthenticationMode,
-    /// The access entry, as it was before this grant touched it.
-    before: Option<EntryState>,
-    /// Whether this grant made an entry where there was none.
-    created: bool,
-    /// The step that somebody else was there first for; or this grant itself, where an answer was lost.
-    overtaken: Option<Step>,
-    /// The schedule that this grant made, and how much had been changed by then.
-    scheduled: Option<(Slot, PendingRevoke, usize)>,
-    /// What the cluster itself says, where it was asked.
-    verdict: Option<Verdict>,
+    history: History,
 }
 
-impl Granting<'_> {
-    async fn reach_goal(&mut self, journal: &mut Journal) -> Result<Status, Failure> {
-        self.goal.expires_at = self.expires_at()?;
-        let mut plan = plan::grant(&self.goal, &self.seen)?;
+impl GrantReconciler<'_> {
+    async fn reconcile(&mut self, journal: &mut Journal) -> Result<End, Failure> {
+        let mut plan = self.plan(&self.seen)?;
         for (operation, why) in &plan.skipped {
             journal.step(operation, StepOutcome::Skipped, std::time::Duration::ZERO, why);
         }
         self.warn_of_circumstances(journal);
-        if plan.steps.is_empty() && self.goal.expires_at.is_some() && matches!(self.seen.expiry, Expiry::Absent(_)) {
-            // Access that is there, and no end of it: another grant may have given both between two of the looks.
-            plan = self.look_again(&[], journal).await?;
+        if plan.steps.is_empty() && self.goal.duration.is_some() && matches!(self.seen.expiry, ExpiryState::Absent(_)) {
+            // Access that is there, and no end of it: another grant may have given both between two of the reads.
+            plan = self.read_back(journal).await?;
         }
-        if plan.steps.is_empty() {
-            return Ok(if self.grant.dry_run { Status::Planned } else { Status::AlreadyGranted });
+        for (code, message) in &plan.warnings {
+            journal.warn(code, message);
         }
+        let ends_in = if plan.steps.is_empty() { Status::AlreadyGranted } else { Status::Granted };
         if self.grant.dry_run {
             journal.planned(&plan.steps);
-            return Ok(Status::Planned);
+            return Ok(End { status: Status::Planned, planned: Some(ends_in) });
         }
         let deadline = self.context.aws.deadline;
         let mode_deadline = self.grant.wait.map_or(deadline, |wait| deadline.min(Deadline::after(wait)));
-        let mut done: Vec<Step> = Vec::new();
         while !plan.steps.is_empty() {
-            if let Some(left) = self.carry_out(&plan, mode_deadline, &mut done, journal).await? {
-                journal.planned(left);
-                return Ok(Status::InProgress);
+            if self.history.observe(&self.seen) {
+                journal.record_before(&self.seen);
             }
-            plan = self.look_again(&done, journal).await?;
+            let mut executor = Executor {
+                context: self.context,
+                cluster: &mut self.seen.cluster,
+                principal: &self.seen.principal,
+                policy: &self.grant.policy,
+                mode_deadline,
+                update_id: None,
+            };
+            if let Some(left) = executor.execute(&plan, &mut self.history, journal).await? {
+                journal.planned(left);
+                return Ok(End { status: Status::InProgress, planned: None });
+            }
+            plan = self.read_back(journal).await?;
+            for (code, message) in &plan.warnings {
+                journal.warn(code, message);
+            }
         }
-        Ok(if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted })
+        let status = if journal.has_changes() { Status::Granted } else { Status::AlreadyGranted };
+        Ok(End { status, planned: None })
     }
 
-    /// Asks the cluster itself, where that was asked for. The grant counts whatever it says.
-    async fn verify(&mut self, status: Status, journal: &mut Journal) {
-        if self.grant.verify != Verify::Kubernetes || !is_in_place(status) {
-            return;
+    fn plan(&self, seen: &Observation) -> Result<Plan, Failure> {
+        plan::grant(&self.goal, &self.history, seen, self.context.now())
+    }
+
+    /// Reads the entry and its end back until AWS shows what was done, and plans what is left.
+    async fn read_back(&mut self, journal: &mut Journal) -> Result<Plan, Failure> {
+        let (goal, history, context) = (&self.goal, &self.history, self.context);
+        let plan = |seen: &Observation| plan::grant(goal, history, seen, context.now());
+        let expects = |step: &Step| history.expects(step);
+        let planned = observe::read_back(context, self.subject, &mut self.seen, expects, journal, plan).await?;
+        Ok(if self.resolve_unconfirmed(journal) { self.plan(&self.seen)? } else { planned })
+    }
+
+    /// A call that was refused as done already: by another request, or by this one, if the answer to it was lost. Whether the history has
+    /// changed.
+    fn resolve_unconfirmed(&mut self, journal: &mut Journal) -> bool {
+        let Some(step) = self.history.unconfirmed().cloned() else {
+            return false;
+        };
+        let own = match &step {
+            Step::CreateEntry(_) | Step::ReplaceEntry(_) | Step::RecreateEntry(_) => {
+                let entry = self.seen.entry.present();
+                entry.is_some_and(|entry| self.goal.installation.created_by_grant(entry, self.goal.request_id))
+            }
+            Step::CreateSchedule { revoke, .. } => self.seen.expiry.pending() == Some(revoke),
+            _ => return false,
+        };
+        let (operation, change) = match &step {
+            Step::CreateSchedule { revoke, .. } => (Operation::CreateSchedule, execute::scheduled(revoke, false)),
+            _ => (Operation::CreateAccessEntry, "the access entry was created".to_owned()),
+        };
+        // Without its tags, nothing shows whose the entry is: it stays unconfirmed.
+        let untagged = self.seen.entry.present().is_some_and(|entry| entry.tags.is_empty());
+        if !own && operation == Operation::CreateAccessEntry && untagged {
+            return false;
+        }
+        journal.settle(&operation.to_string(), own.then_some(change));
+        if own {
+            self.history.append(step, StepResult::Applied, journal.count_of_changes());
+        }
+        own
+    }
+
+    /// Asks the cluster itself, if the event says so. The grant counts whatever the answer is.
+    async fn verify(&self, status: Status, journal: &mut Journal) -> Option<Verdict> {
+        if self.grant.verify != Verify::Kubernetes || !access_is_effective(status) {
+            return None;
         }
         let (policy, scope) = (&self.grant.policy, &self.grant.scope);
-        let verdict = verify::ask(self.context, &self.seen, policy, scope, Wanted::Allowed, journal).await;
+        let verdict = verify::ask(self.context, &self.seen, policy, scope, Expected::Allowed, journal).await;
         if verdict.kubernetes == Kubernetes::Denied {
             let stale = if verdict.unauthorized {
-                "; if it stays so, the access entry was made for an earlier principal of the same name: send the event again with `recreateEntry`: true"
+                " If this stays so, run `aws sts get-caller-identity` with the principal's credentials, and compare its Arn with `principal.arn`."
             } else {
                 ""
             };
             journal.warn(
                 "KUBERNETES_ACCESS_DENIED",
-                format!("EKS shows the access as granted, but {}{stale}", verdict.detail),
+                format!(
+                    "EKS shows the access as granted, but the cluster denies it: {}.{stale}",
+                    verdict.detail.trim_end_matches('.')
+                ),
             );
         }
-        self.verdict = Some(verdict);
+        Some(verdict)
     }
 
-    /// When the access is to end, counted from now.
-    fn expires_at(&self) -> Result<Option<Timestamp>, Failure> {
-        let Some(duration) = guard::duration(self.context.settings, self.grant)? else {
-            return Ok(None);
-        };
-        // Schedules know no fractions of a second.
-        let end = self.context.now().checked_add(duration).and_then(|end| Timestamp::from_second(end.as_second()));
-        match end {
-            Ok(end) => Ok(Some(end)),
-            Err(_) => Err(Failure::new(
-                ErrorName::InvalidRequest,
-                format!("`duration`: {duration:#} from now is beyond what a clock can show"),
-                "send a shorter `duration`, or none",
-            )),
-        }
-    }
-
-    /// Carries a plan out as far as it goes without another look; the steps left over where time is up.
-    async fn carry_out<'p>(
-        &mut self,
-        plan: &'p Plan,
-        mode_deadline: Deadline,
-        done: &mut Vec<Step>,
-        journal: &mut Journal,
-    ) -> Result<Option<&'p [Step]>, Failure> {
-        self.remember_before(journal);
-        let mut hand = Hand {
-            context: self.context,
-            cluster: &mut self.seen.cluster,
-            principal: &self.seen.principal,
-            policy: &self.grant.policy,
-            mode_deadline,
-            update_id: None,
-            remaking: false,
-        };
-        for (index, step) in plan.steps.iter().enumerate() {
-            if let Step::DeleteEntry(entry) = step {
-                // Remembered before the call: its answer may be lost, and the entry with it.
-                self.goal.deleted.get_or_insert_with(|| (**entry).clone());
-            }
-            hand.remaking = self.goal.deleted.is_some();
-            let progress = hand.carry_out(step, journal).await?;
-            // A schedule that is made and not seen again was removed, by a revoke at the same time: it is made again. One that somebody
-            // else had made first is waited for. What stands in the place of an entry that is to come back is not waited for.
-            let again = match (&progress, step) {
-                (Progress::Done, Step::ScheduleRevoke { moves: false, .. }) => true,
-                (Progress::Overtaken, Step::CreateEntry(_)) => self.goal.deleted.is_some(),
-                _ => false,
-            };
-            if !again {
-                done.push(step.clone());
-            }
-            // What is there from here on is new.
-            self.goal.recreate &= !matches!(step, Step::DeleteEntry(_) | Step::CreateEntry(_));
-            match (progress, step) {
-                (Progress::StillRunning(why), _) => {
-                    journal.warn("AUTHENTICATION_MODE_CHANGING", why);
-                    return Ok(Some(plan.steps.get(index + 1..).unwrap_or_default()));
-                }
-                // EKS makes entries itself when it opens them; the plan from before does not know those.
-                (Progress::Overtaken, _) => {
-                    self.overtaken = Some(step.clone());
-                    return Ok(None);
-                }
-                (_, Step::AwaitAuthenticationMode) => return Ok(None),
-                (Progress::Done, Step::ScheduleRevoke { slot, revoke, moves }) => {
-                    self.goal.end = End::Scheduled;
-                    if !moves && self.scheduled.is_none() {
-                        self.scheduled = Some((slot.clone(), revoke.clone(), journal.count_of_changes()));
-                    }
-                }
-                (Progress::Done, Step::DeleteEntry(_)) => {
-                    // What comes after it in the plan is done again.
-                    self.goal.remade = false;
-                    done.retain(|step| !matches!(step, Step::CreateEntry(_) | Step::AssociatePolicy { .. }));
-                    journal.warn(
-                        "ENTRY_RECREATED",
-                        "the access entry had been made for an earlier principal of the same name, or was to be renewed; it was deleted and made anew, with its groups and policies as they were, and with its tags, unless `TAGS_NOT_SET` says otherwise",
-                    );
-                }
-                (Progress::Done, Step::CreateEntry(_)) => {
-                    self.goal.remade = self.goal.deleted.is_some();
-                    self.created = self.goal.deleted.is_none();
-                }
-                (Progress::Done, _) => {}
-            }
-        }
-        Ok(None)
-    }
-
-    /// What was there before this grant touched anything.
-    fn remember_before(&mut self, journal: &Journal) {
-        if self.before.is_none() && self.seen.entry != EntryState::Unreadable {
-            journal.record_before(&self.seen);
-            self.before = Some(self.seen.entry.clone());
-            if matches!(self.seen.expiry, Expiry::Absent(_)) {
-                self.goal.end = End::NoneFound;
-            }
-            // From here on, what is seen may be this grant's own doing.
-            let pending = self.seen.expiry.pending().map(|revoke| revoke.restore.clone());
-            let (policy, scope) = (&self.grant.policy, &self.grant.scope);
-            self.goal.restore = pending.or_else(|| ownership::restore(self.seen.entry.present(), policy, scope));
-        }
-    }
-
-    /// Reads the entry and its end back until AWS shows what was done, and plans what is left.
-    async fn look_again(&mut self, done: &[Step], journal: &mut Journal) -> Result<Plan, Failure> {
-        // A change of mode takes its time, which is not to be taken from the access.
-        if self.goal.end != End::Scheduled {
-            self.goal.expires_at = self.expires_at()?;
-        }
-        let tagged = !journal.warnings().iter().any(|warning| warning.code == "TAGS_NOT_SET");
-        let (goal, created, request_id) = (&self.goal, &mut self.created, self.context.request_id);
-        let planned = look::look_again(self.context, self.subject, &mut self.seen, done, journal, |seen| {
-            if let Some(entry) = seen.entry.present().filter(|_| tagged) {
-                // Whoever has made it since, and for what.
-                *created = goal.deleted.is_none() && ownership::made_by_grant(entry, request_id);
-            }
-            plan::grant(goal, seen)
-        })
-        .await;
-        // What could not be seen settles nothing.
-        if planned.is_ok() {
-            self.own_up(tagged, journal);
-        }
-        planned
-    }
-
-    /// A call that was refused as done already: by somebody else, or by this grant, where the answer to it was lost.
-    fn own_up(&mut self, tagged: bool, journal: &mut Journal) {
-        let entry = self.seen.entry.present();
-        match self.overtaken.take() {
-            Some(Step::CreateEntry(_)) if tagged && self.goal.deleted.is_none() => {
-                let own = entry.is_some_and(|entry| ownership::made_by_grant(entry, self.context.request_id));
-                let what = own.then(|| "the access entry was created".to_owned());
-                journal.settle(&Operation::CreateAccessEntry.to_string(), what);
-            }
-            Some(Step::ScheduleRevoke { slot, revoke, moves: false })
-                if matches!(self.seen.expiry, Expiry::Pending(..) | Expiry::Absent(_)) =>
-            {
-                let own = self.seen.expiry.pending() == Some(&revoke);
-                let lost = journal
-                    .settle(&Operation::CreateSchedule.to_string(), own.then(|| apply::scheduled(&revoke, false)));
-                if own && lost {
-                    self.goal.end = End::Scheduled;
-                    self.scheduled.get_or_insert((slot, revoke, journal.count_of_changes()));
-                }
-            }
-            // It is gone: nobody has moved it.
-            Some(Step::ScheduleRevoke { moves: true, .. }) => {
-                journal.settle(&Operation::UpdateSchedule.to_string(), None);
-            }
-            _ => {}
-        }
-    }
-
-    /// A grant that came to nothing leaves no revoke behind, which could take away what somebody else gives later. Where anything
-    /// was, or may have been, given after it was scheduled, it stays.
-    async fn take_back_schedule(&mut self, journal: &mut Journal) {
-        if let Some((slot, revoke, changes)) = self.scheduled.take()
-            && journal.count_of_changes() == changes
-        {
-            apply::take_back_schedule(self.context, &slot, &revoke, &self.seen, &self.grant.policy, journal).await;
+    /// A grant that came to nothing leaves no revoke behind, which could remove what is granted later. If anything was given after the
+    /// revoke was scheduled, or may have been, the schedule stays.
+    async fn remove_unneeded_schedule(&self, journal: &mut Journal) {
+        if let Some((target, revoke)) = self.history.unneeded_schedule(journal.count_of_changes()) {
+            let (seen, policy) = (&self.seen, &self.grant.policy);
+            execute::remove_unneeded_schedule(self.context, target, revoke, seen, policy, journal).await;
         }
     }
 
@@ -332,17 +233,28 @@ impl Granting<'_> {
         if !cluster.health.is_empty() {
             journal.warn(
                 "CLUSTER_HEALTH",
-                format!("EKS reports issues that may keep people out all the same: {}", cluster.health.join("; ")),
+                format!("EKS reports issues that may deny access all the same: {}.", cluster.health.join("; ")),
             );
         }
         if !cluster.public_endpoint {
             journal.warn(
                 "PRIVATE_ENDPOINT",
-                "the cluster's endpoint is private: kubectl works only from its VPC or a network connected to it",
+                "The cluster's endpoint is private: kubectl works only from its VPC or from a network that is connected to it.",
             );
         }
-        if let Expiry::Unknown(error) = &self.seen.expiry {
+        if let ExpiryState::Unknown(error) = &self.seen.expiry {
             warn_of_unknown_end(error, journal);
+        }
+        if let ExpiryState::Altered(target, altered) = &self.seen.expiry {
+            let fix = if self.goal.duration.is_some() {
+                "This grant corrects it."
+            } else {
+                "A grant with `duration` corrects it."
+            };
+            journal.warn(
+                "EXPIRY_ALTERED",
+                format!("The schedule `{}` that ends the access is not as this function writes it: {}. The end is not certain. {fix}", target.name, altered.differences.join("; ")),
+            );
         }
         if let (IamPrincipal::Unknown { reason }, EntryState::Present(_), false) =
             (&self.seen.iam, &self.seen.entry, self.grant.recreate_entry)
@@ -350,110 +262,152 @@ impl Granting<'_> {
             journal.warn(
                 "STALENESS_UNKNOWN",
                 format!(
-                    "whether the access entry was made for an earlier principal of the same name, and so lets nobody in, could not be found out ({reason}); if kubectl still answers Unauthorized, send the event again with `recreateEntry`: true, or allow `iam:GetRole` and `iam:GetUser` to the function's role"
+                    "The function could not find out whether the access entry belongs to a deleted principal with the same ARN, which denies access to the present one. Allow `iam:GetRole` and `iam:GetUser` to the function's role. [{reason}]"
                 ),
             );
         }
     }
 
-    /// If the entry is gone, or may be, and was not made anew as it was, the error holds all that is needed to do it by hand.
-    fn with_deleted_entry(&self, mut failure: Failure, journal: &Journal) -> Failure {
-        if let Some(entry) = self.goal.deleted.as_ref().filter(|_| journal.may_have_changes()) {
-            let entry = json!(entry);
-            failure.what = format!("{}; the access entry as it was: {entry}", failure.what);
+    /// Whether this request created the entry that exists now, in place of none or of a stale one.
+    fn created(&self) -> bool {
+        let Some(entry) = self.seen.entry.present().filter(|_| self.history.recreated().is_none()) else {
+            return false;
+        };
+        // Tags tell even if another request has deleted and created it since.
+        if self.goal.installation.created(entry) {
+            self.goal.installation.created_by_grant(entry, self.goal.request_id)
+        } else {
+            self.history.created_entry()
         }
-        failure
     }
 
-    /// What takes back this grant, where there is something of it.
+    /// The event that removes exactly this grant, if there is something of it.
     fn undo(&self) -> Option<Value> {
-        let restore = match (&self.seen.expiry, self.before.as_ref().unwrap_or(&self.seen.entry)) {
+        let before = self.history.baseline().map_or(&self.seen.entry, |baseline| &baseline.entry);
+        let restore = match (self.seen.expiry.scheduled(), before) {
             // What was there before the first of the grants that this schedule ends.
-            (Expiry::Pending(_, revoke), _) => revoke.restore.clone(),
-            _ if self.created => Restore::entry_created(),
-            (_, EntryState::Present(entry)) => ownership::restore(Some(entry), &self.grant.policy, &self.grant.scope)?,
-            // Somebody else made the entry at the same time.
+            (Some(revoke), _) => revoke.restore.clone(),
+            _ if self.created() || self.history.replaced().is_some() => Restore::entry_created(),
+            (_, EntryState::Present(entry)) => {
+                self.goal.installation.restore(Some(entry), &self.grant.policy, &self.grant.scope)?
+            }
+            // Another request created the entry at the same time.
             (_, EntryState::Absent | EntryState::Unreadable) => Restore::entry_existed(None),
         };
         Some(outcome::undo(&self.seen.cluster, &self.seen.principal, &self.grant.policy, &restore))
     }
 
-    fn result(&self, status: Status, journal: &mut Journal) -> Outcome {
-        let in_place = is_in_place(status);
-        if self.first_mode != self.seen.cluster.authentication_mode {
-            apply::warn_of_mode_change(&self.seen.cluster.name, journal);
+    fn outcome(&self, end: End, verdict: Option<Verdict>, journal: &mut Journal) -> Outcome {
+        let status = end.status;
+        let effective = access_is_effective(status);
+        if self.initial_mode != self.seen.cluster.authentication_mode {
+            mode_change::warn_of_mode_change(&self.seen.cluster.name, journal);
         }
-        if let (Expiry::Unknown(error), true) = (&self.seen.expiry, in_place) {
+        if let (ExpiryState::Unknown(error), true) = (&self.seen.expiry, effective) {
             warn_of_unknown_end(error, journal);
         }
-        let endless = self.goal.expires_at.is_some() && self.seen.expiry.pending().is_none();
-        if endless && (in_place || (status == Status::Planned && self.undo().is_none())) {
-            journal.warn(
-                "ACCESS_IS_PERMANENT",
-                "the principal's access entry had the access already (even if it let nobody in, being stale), or somebody else has given it: without end, and nothing shows that this function gave it; it stays so, for taking it away is not this function's to do",
-            );
+        let undo = self.undo();
+        let endless = self.goal.duration.is_some()
+            && matches!(self.seen.expiry, ExpiryState::Absent(_) | ExpiryState::Unavailable(_));
+        if endless && (effective || (status == Status::Planned && undo.is_none())) {
+            self.warn_of_permanent_access(journal);
         }
         let entry = self.seen.entry.present();
+        let replaced = self.history.replaced();
         Outcome {
             status,
+            planned_status: end.planned,
             action: "grant",
             request_id: self.context.request_id.to_owned(),
-            caller: self.seen.caller.clone(),
-            cluster: ClusterReport::new(&self.seen.cluster, self.first_mode),
+            cluster: ClusterReport::new(&self.seen.cluster, self.initial_mode),
             principal: Some(PrincipalReport::new(&self.grant.principal.text, &self.seen.principal)),
-            access_entry: entry.map(|entry| AccessEntryReport::new(entry, self.created)),
-            access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
-            verification: self.verification(in_place),
             expires_at: self.seen.expiry.pending().map(|revoke| revoke.expires_at),
-            findings: None,
-            steps: journal.steps().to_vec(),
+            next_steps: self.next_steps(status, effective.then_some(undo.as_ref()).flatten()),
             warnings: journal.warnings().to_vec(),
-            kubeconfig: kubeconfig::render(&self.seen.cluster, &self.request.cluster.region),
-            next_steps: self.next_steps(status),
-            undo: self.undo().filter(|_| in_place),
+            findings: None,
+            undo: undo.filter(|_| effective),
+            verification: self.verification(effective, verdict),
+            access_entry: entry.map(|entry| AccessEntryReport::new(entry, self.created())),
+            access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
+            replaced_entry: replaced.map(outcome::ReplacedEntry::new),
             retry_after_seconds: (status == Status::InProgress).then_some(RETRY_AFTER_SECONDS),
+            caller: self.seen.caller.clone(),
+            steps: journal.steps().to_vec(),
+            kubeconfig: kubeconfig::render(&self.seen.cluster, &self.request.cluster.region),
         }
     }
 
-    fn verification(&self, in_place: bool) -> Verification {
+    fn warn_of_permanent_access(&self, journal: &mut Journal) {
+        let entry = self.seen.entry.present();
+        let anothers = entry.filter(|entry| ownership::created_by_another(&self.context.installation, entry));
+        let end = match anothers.and_then(ownership::ends) {
+            Some(Ends::Scheduled) => {
+                "Another installation of this function gave it, and has scheduled an end for the entry"
+            }
+            _ => "It has no end, and nothing shows that this function gave it",
+        };
+        journal.warn(
+            "ACCESS_IS_PERMANENT",
+            format!("The principal had the access already. {end}. This function does not remove what it did not give, so the access stays as it is."),
+        );
+    }
+
+    fn verification(&self, effective: bool, verdict: Option<Verdict>) -> Verification {
         let command = review::command(&self.grant.policy, &self.grant.scope);
-        let (kubernetes, detail) = match (&self.verdict, in_place) {
-            (Some(verdict), _) => (verdict.kubernetes, verdict.detail.clone()),
+        let (kubernetes, detail) = match (verdict, effective) {
+            (Some(verdict), _) => (verdict.kubernetes, verdict.detail),
             (None, false) => {
-                (Kubernetes::NotPerformed, "nothing was granted yet, so there is nothing to verify".to_owned())
+                (Kubernetes::NotPerformed, "Nothing was granted yet, so there is nothing to verify.".to_owned())
             }
             (None, true) => (
                 Kubernetes::NotPerformed,
                 format!(
-                    "EKS shows the entry and the policy as asked; the API server may take half a minute to honour them; as the principal, run: {command}"
+                    "EKS shows the entry and the policy as asked for. The cluster's API server was not asked: as the principal, run `{command}`."
                 ),
             ),
         };
-        Verification { control_plane: in_place.then_some("CONFIRMED"), kubernetes, detail }
+        Verification { control_plane: effective.then_some("CONFIRMED"), kubernetes, detail }
     }
 
-    fn next_steps(&self, status: Status) -> Vec<String> {
-        let cluster = &self.seen.cluster;
-        match status {
+    fn next_steps(&self, status: Status, undo: Option<&Value>) -> Vec<String> {
+        let settings = self.context.settings;
+        let mut steps = match status {
             Status::InProgress => vec![format!(
-                "send the same event again after {RETRY_AFTER_SECONDS} seconds; it goes on from where this one stopped"
+                "Send the same event again after {RETRY_AFTER_SECONDS} seconds. It continues from where this one stopped."
             )],
-            Status::Planned => vec!["send the same event without `dryRun`".to_owned()],
-            _ => vec![
-                format!("aws eks update-kubeconfig --name {} --region {}", cluster.name, self.request.cluster.region),
-                review::command(&self.grant.policy, &self.grant.scope),
-            ],
+            Status::Planned => vec!["Send the same event without `dryRun`.".to_owned()],
+            _ => next_steps::granted(&Granted {
+                cluster: &self.seen.cluster,
+                region: &self.request.cluster.region,
+                principal: &self.seen.principal,
+                policy: &self.grant.policy,
+                scope: &self.grant.scope,
+                already: status == Status::AlreadyGranted,
+                may_recreate: matches!(self.seen.iam, IamPrincipal::Unknown { .. })
+                    && self.seen.entry.present().is_some_and(|entry| {
+                        guard::recreation(settings, entry, entry.custom_username(&self.seen.principal)).is_ok()
+                    }),
+            }),
+        };
+        if self.initial_mode != self.seen.cluster.authentication_mode {
+            steps.extend(next_steps::mode_changed(&self.seen.cluster));
         }
+        if let Some(old) = self.history.replaced() {
+            steps.extend(next_steps::restore_entry(&self.seen.cluster, &self.seen.principal, old, undo.is_some()));
+        }
+        steps
     }
 }
 
 fn warn_of_unknown_end(error: &ApiError, journal: &mut Journal) {
     journal.warn(
         "EXPIRY_UNKNOWN",
-        format!("whether the access is to end, by an earlier grant, could not be found out ({error})"),
+        format!(
+            "The function could not find out whether an earlier grant has scheduled an end of the access. [{error}]"
+        ),
     );
 }
 
-fn is_in_place(status: Status) -> bool {
+fn access_is_effective(status: Status) -> bool {
     matches!(status, Status::Granted | Status::AlreadyGranted)
 }

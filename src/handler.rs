@@ -6,28 +6,30 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::announce::announcement;
-use crate::arn::FunctionArn;
+use crate::arn::{Alias, FunctionArn};
 use crate::aws::Connection;
 use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
-use crate::expiry::Schedules;
+use crate::expiry::ScheduleConfig;
 use crate::journal::Journal;
 use crate::log::{Level, Log, Sink};
+use crate::outcome::Outcome;
+use crate::ownership::Installation;
 use crate::request::{Action, Request};
 use crate::settings::{Misconfigured, Settings};
-use crate::{grant, guard, inspect, look, revoke, text};
+use crate::{accounts, grant, guard, inspect, revoke, text};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
 /// What is kept back to write the audit line and hand the answer over.
 const TIME_TO_CLOSE: Duration = Duration::from_millis(300);
 /// The code of the warning that an announcement did not reach the bus.
-const NOT_ANNOUNCED: &str = "NOT_ANNOUNCED";
+const ANNOUNCEMENT_FAILED: &str = "ANNOUNCEMENT_FAILED";
 /// The longest that Lambda lets a function run.
 const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 
@@ -73,7 +75,7 @@ impl Function {
     ///
     /// # Errors
     /// If the request was not carried out to its end.
-    pub async fn handle(self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Failed> {
+    pub async fn handle(self, event: LambdaEvent<Box<RawValue>>) -> Result<Box<RawValue>, Failed> {
         let LambdaEvent { payload, context } = event;
         let threshold = self.ready.as_ref().as_ref().map_or(Level::Info, |ready| ready.settings.log_level);
         let mut invocation = Invocation {
@@ -86,13 +88,13 @@ impl Function {
             clock: self.clock,
             request_id: context.request_id,
         };
-        // A panic is a defect of this program, and it, too, has a name that a runbook can catch.
+        // A panic is a defect of this program, and it, too, has a name that a workflow can catch.
         let answer = AssertUnwindSafe(invocation.answer(&self.ready, payload.get())).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_| {
             Err(Failure::new(
                 ErrorName::Internal,
-                "this program has a defect",
-                "look at the function's log and report it; the steps so far are there",
+                "This program has a defect.",
+                "Look at the function's log, which has the steps so far, and report the defect.",
             ))
         });
         let answer = invocation.announce(&self.ready, answer).await;
@@ -100,7 +102,7 @@ impl Function {
     }
 }
 
-/// One event on its way.
+/// One event under way.
 struct Invocation {
     request_id: String,
     function: Option<FunctionArn>,
@@ -115,45 +117,40 @@ struct Invocation {
 }
 
 impl Invocation {
-    async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Value, Failure> {
+    async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Outcome, Failure> {
         let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
         let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
-        guard::request(&ready.settings, request)?;
+        guard::request(&ready.settings, self.function.as_ref(), request)?;
         let aws = ready.connection.aws(&request.cluster.region, self.deadline);
-        let aws = look::reach(
-            aws,
-            &ready.settings,
-            self.function.as_ref(),
-            &request.cluster,
-            self.clock.now(),
-            &mut self.journal,
-        )
-        .await?;
+        let (settings, function) = (&ready.settings, self.function.as_ref());
+        let aws =
+            accounts::assume_target_role(aws, settings, function, request, self.clock.now(), &mut self.journal).await?;
         let context = Context {
             aws: &aws,
-            settings: &ready.settings,
-            schedules: Schedules::new(&ready.settings, self.function.as_ref()),
+            settings,
+            schedules: ScheduleConfig::new(settings, function),
+            installation: Installation::of(function),
+            function,
+            alias: function.map_or(Alias::None, FunctionArn::alias),
             request_id: &self.request_id,
             clock: &self.clock,
         };
         let journal = &mut self.journal;
-        let outcome = match &request.action {
-            Action::Grant(grant) => grant::run(&context, request, grant, journal).await?,
-            Action::Revoke(revoke) => revoke::run(&context, request, revoke, journal).await?,
-            Action::Inspect(inspect) => inspect::run(&context, request, inspect, journal).await?,
-        };
-        Ok(json!(outcome))
+        match &request.action {
+            Action::Grant(grant) => grant::run(&context, request, grant, journal).await,
+            Action::Revoke(revoke) => revoke::run(&context, request, revoke, journal).await,
+            Action::Inspect(inspect) => inspect::run(&context, request, inspect, journal).await,
+        }
     }
 
-    /// Tells the event bus, where there is one. That it could not be told is a warning, and keeps nobody out.
+    /// Announces the end of the request on the event bus, if there is one. A failed announcement is a warning, and denies no access.
     async fn announce(
         &mut self,
         function: &Result<Ready, Misconfigured>,
-        answer: Result<Value, Failure>,
-    ) -> Result<Value, Failed> {
-        let mut answer = answer.map_err(|failure| {
-            let changes = self.journal.account_of_changes();
-            let message = format!("{}; {changes}; {}", failure.what, failure.remedy);
+        answer: Result<Outcome, Failure>,
+    ) -> Result<Outcome, Failed> {
+        let mut answer = answer.map(Outcome::within_limit).map_err(|failure| {
+            let message = failure.message(&self.journal.account_of_changes());
             Failed { name: failure.name, message: text::one_line(&message) }
         });
         let (Some(request), Ok(Ready { settings: Settings { event_bus: Some(bus), .. }, connection })) =
@@ -161,28 +158,30 @@ impl Invocation {
         else {
             return answer;
         };
-        let ending = answer.as_ref().map_err(|failed| (failed.name, failed.message.as_str()));
+        let result = answer.as_ref().map(|outcome| json!(outcome));
+        let ending = result.as_ref().map_err(|failed| (failed.name, failed.message.as_str()));
         let Some(announcement) = announcement(request, &self.request_id, ending, &self.journal) else {
             return answer;
         };
         if let Err(why) = connection.put_events(bus, &announcement, self.end).await {
-            let message = format!("`{}` could not be announced on the bus `{bus}`: {why}", announcement.detail_type);
-            self.journal.warn(NOT_ANNOUNCED, message);
-            if let Some(warnings) = answer.as_mut().ok().and_then(|result| result.get_mut("warnings")) {
-                *warnings = json!(self.journal.warnings());
+            let message = format!("`{}` could not be announced on the bus `{bus}`. [{why}]", announcement.detail_type);
+            self.journal.warn(ANNOUNCEMENT_FAILED, message);
+            if let Ok(outcome) = &mut answer {
+                outcome.warnings = self.journal.warnings().to_vec();
             }
         }
         answer
     }
 
-    /// Writes the audit line and the metrics, and tells Lambda.
-    fn close(self, answer: Result<Value, Failed>) -> Result<Value, Failed> {
+    /// Writes the audit line and the metrics, and answers Lambda.
+    fn close(self, answer: Result<Outcome, Failed>) -> Result<Box<RawValue>, Failed> {
         let duration = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (status, level) = match &answer {
-            Ok(result) => (result.get("status").cloned().unwrap_or_default(), Level::Info),
+            Ok(outcome) => (json!(outcome.status), Level::Info),
             Err(failed) => (json!(failed.name.to_string()), Level::Error),
         };
-        let unheard = self.journal.warnings().iter().filter(|warning| warning.code == NOT_ANNOUNCED).count() as u64;
+        let warnings = self.journal.warnings();
+        let unannounced = warnings.iter().filter(|warning| warning.code == ANNOUNCEMENT_FAILED).count() as u64;
         let request = self.request.as_ref();
         let action = request.map_or("unknown", |request| request.action.name());
         self.journal.log.record(
@@ -195,13 +194,14 @@ impl Invocation {
                 "region": request.map(|request| request.cluster.region.as_str()),
                 "principalArn": request.and_then(Request::principal).map(|principal| &principal.text),
                 "policyArn": request.and_then(Request::policy).map(crate::arn::PolicyArn::as_str),
+                "emergency": request.is_some_and(Request::is_emergency),
                 "reason": request.and_then(|request| request.reason.as_ref()),
                 "requestedBy": request.and_then(|request| request.requested_by.as_ref()),
                 "changes": self.journal.account_of_changes(),
                 "errorMessage": answer.as_ref().err().map(|failed| &failed.message),
                 "durationMs": duration,
                 "steps": self.journal.steps(),
-                "warnings": self.journal.warnings(),
+                "warnings": warnings,
             }),
         );
         self.journal.log.metrics(
@@ -215,10 +215,16 @@ impl Invocation {
                 ("Failures", "Count", u64::from(answer.is_err())),
                 ("Duration", "Milliseconds", duration),
                 ("FailedSteps", "Count", self.journal.failed_steps()),
-                ("NotAnnounced", "Count", unheard),
+                ("NotAnnounced", "Count", unannounced),
             ],
         );
-        answer
+        // Serialised as it is, so that the fields keep their order.
+        answer.and_then(|outcome| {
+            to_raw_value(&outcome).map_err(|error| Failed {
+                name: ErrorName::Internal,
+                message: format!("The result can't be written as JSON. Look at the function's log. [{error}]"),
+            })
+        })
     }
 }
 

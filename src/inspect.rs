@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
-use crate::aws::{ApiError, ApiErrorKind, Aws, Operation};
+use crate::accounts::ensure_account_matches;
+use crate::aws::{ApiError, ApiErrorKind as Kind, Aws, Operation};
 use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::error::Failure;
@@ -16,12 +17,12 @@ use crate::findings::{self, ActiveGrant, Finding, Iam, Subject, Survey};
 use crate::guard;
 use crate::journal::{Journal, StepOutcome, Timed};
 use crate::kubeconfig;
-use crate::look::{told_by_iam, within_reach};
 use crate::observation::{AccessEntry, Caller, EntryState, IamPrincipal};
 use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
 use crate::plan;
 use crate::principal::{Principal, PrincipalArn, PrincipalKind};
 use crate::request::{Action, Inspect, Request, RequestedPrincipal};
+use crate::resolve::classify_iam_answer;
 use crate::verify::Kubernetes;
 
 /// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; where it takes
@@ -51,13 +52,13 @@ pub async fn run(
         schedule_names(context, request),
     );
     let caller = journal.call(who, |caller| caller.arn.clone())?;
-    within_reach(&request.cluster, &caller)?;
+    ensure_account_matches(context, &request.cluster, &caller)?;
     let cluster = journal
         .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
     let mut survey = Surveying { context, journal, unseen: Vec::new() };
 
     let listed = match survey.journal.optional(listed, |entries| format!("{} access entries", entries.len())) {
-        Err(error) if error.kind == ApiErrorKind::ModeWithoutEntries => Some(Vec::new()),
+        Err(error) if error.kind == Kind::ModeWithoutEntries => Some(Vec::new()),
         listed => survey.seen("the list of access entries", listed),
     };
     // What cannot be read is a service-linked role, or the account's root: neither is a way in for people.
@@ -109,16 +110,17 @@ pub async fn run(
     let (pending, all_pending_seen) = survey.pending(names).await;
 
     let Surveying { unseen, .. } = survey;
-    let survey = Survey { cluster, subject, entries, iam, pending, all_pending_seen };
+    let installation = context.installation.clone();
+    let survey = Survey { cluster, subject, entries, iam, pending, all_pending_seen, installation };
     let (mut findings, left_out) = findings::explain(&survey);
     for finding in &mut findings {
         offer(context, request, &survey, finding);
     }
     if left_out > 0 {
-        journal.warn("FINDINGS_LEFT_OUT", format!("there are {left_out} more findings of the same kinds"));
+        journal.warn("FINDINGS_TRUNCATED", format!("there are {left_out} more findings of the same kinds"));
     }
     if !unseen.is_empty() {
-        journal.warn("NOT_LOOKED_AT", format!("these could not be looked at: {}", unseen.join("; ")));
+        journal.warn("INSPECTION_INCOMPLETE", format!("these could not be looked at: {}", unseen.join("; ")));
     }
     Ok(outcome(context, request, caller, &survey, findings, journal))
 }
@@ -178,7 +180,7 @@ impl Surveying<'_> {
             }),
         };
         let iam = match (&arn, told) {
-            (Some(arn), Some(answer)) => told_by_iam(arn, caller, answer),
+            (Some(arn), Some(answer)) => classify_iam_answer(arn, caller, answer),
             (Some(arn), None) => iam.tells(arn),
             (None, None) if *account == iam.account => IamPrincipal::Absent { instead: None },
             (None, _) => IamPrincipal::Unknown { reason: "IAM did not tell".to_owned() },
@@ -210,9 +212,9 @@ impl Surveying<'_> {
         while let Some((arn, answer)) = answers.next().await {
             match answer {
                 // Who may not ask for one may ask for none, and an IAM that does not answer is not waited for.
-                Err(error) if error.kind != ApiErrorKind::PrincipalNotFound => break,
+                Err(error) if error.kind != Kind::PrincipalNotFound => break,
                 answer => {
-                    told.insert(arn.clone(), told_by_iam(arn, caller, answer));
+                    told.insert(arn.clone(), classify_iam_answer(arn, caller, answer));
                 }
             }
         }
@@ -274,14 +276,14 @@ impl Surveying<'_> {
         let unseen_before = self.unseen.len();
         let names = self.journal.optional(names, |names| format!("{} scheduled revokes", names.len()));
         let (aws, home) = (self.context.aws, &self.context.settings.region);
-        let found: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
+        let inputs: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
             .map(async |name| aws.get_schedule(&schedules.named(name)).await)
             .buffered(AT_ONCE)
             .collect()
             .await;
         let mut pending = Vec::new();
-        for schedule in found {
-            let Some(Some(schedule)) = self.seen("a scheduled revoke", schedule) else {
+        for input in inputs {
+            let Some(Some(schedule)) = self.seen("a scheduled revoke", input) else {
                 continue;
             };
             match PendingRevoke::read(&schedule.input, home) {
@@ -316,8 +318,8 @@ fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mu
         event.insert("duration".to_owned(), json!(max.to_string()));
     }
     let judged = Request::parse(&json!(event).to_string(), &settings.region).map_err(Failure::from);
-    let judged = judged.and_then(|grant| guard::request(settings, &grant)).and_then(|()| {
-        plan::recoverable(&survey.cluster)?;
+    let judged = judged.and_then(|grant| guard::request(settings, context.function, &grant)).and_then(|()| {
+        plan::ensure_recoverable(&survey.cluster)?;
         let opens = !survey.cluster.authentication_mode.has_access_entries();
         if opens && !settings.allow_authentication_mode_change {
             return Err(Failure::denied(
@@ -329,7 +331,8 @@ fn offer(context: &Context<'_>, request: &Request, survey: &Survey, finding: &mu
     });
     if let Err(refused) = judged {
         finding.remedy = None;
-        finding.message = format!("{}; a grant would mend it, but {}", finding.message, refused.what);
+        finding.message =
+            format!("{}; no grant is offered, because it would be refused: {}", finding.message, refused.what);
     }
 }
 
@@ -369,26 +372,28 @@ fn outcome(
     };
     Outcome {
         status: Status::Inspected,
+        planned_status: None,
         action: "inspect",
         request_id: context.request_id.to_owned(),
-        caller,
         cluster: ClusterReport::new(&survey.cluster, survey.cluster.authentication_mode),
         principal: subject.and_then(report),
-        access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
-        access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
+        expires_at: survey.pending.iter().filter(own).filter_map(|grant| grant.expires_at).min(),
+        next_steps: vec![next_step],
+        warnings: journal.warnings().to_vec(),
+        findings: Some(findings),
+        undo: None,
         verification: Verification {
             control_plane: None,
             kubernetes: Kubernetes::NotPerformed,
-            detail: "an inspection looks at EKS, IAM and EventBridge Scheduler; the cluster's API server was not asked"
+            detail: "An inspection reads EKS, IAM and EventBridge Scheduler. The cluster's API server was not asked."
                 .to_owned(),
         },
-        expires_at: survey.pending.iter().filter(own).filter_map(|grant| grant.expires_at).min(),
-        findings: Some(findings),
-        steps: journal.steps().to_vec(),
-        warnings: journal.warnings().to_vec(),
-        kubeconfig: kubeconfig::render(&survey.cluster, &request.cluster.region),
-        next_steps: vec![next_step],
-        undo: None,
+        access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
+        access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
+        replaced_entry: None,
         retry_after_seconds: None,
+        caller,
+        steps: journal.steps().to_vec(),
+        kubeconfig: kubeconfig::render(&survey.cluster, &request.cluster.region),
     }
 }

@@ -145,24 +145,27 @@ impl Journal {
         );
     }
 
-    /// Writes down steps that are not, or not yet, carried out.
+    /// Records steps that are not, or not yet, carried out.
     pub fn planned(&mut self, steps: &[Step]) {
-        for step in steps {
-            self.step(&step.operation(), StepOutcome::Planned, Duration::ZERO, step.describe());
+        for (operation, detail) in steps.iter().flat_map(Step::operations) {
+            self.step(&operation, StepOutcome::Planned, Duration::ZERO, detail);
         }
     }
 
-    /// Remembers a change, in words that complete "already changed: …".
+    /// Remembers a change, as a clause that completes "Already changed: …".
     pub fn changed(&mut self, what: impl Into<String>) {
         self.changes.push(what.into());
     }
 
-    /// Writes down a call that was refused as done already: by somebody else, or, where an answer was lost, perhaps by this request.
-    pub fn overtaken<T>(&mut self, timed: &Timed<T>) {
+    /// Records a call that was refused as done already: by another request, or, if an answer was lost, perhaps by this one. Whether an
+    /// answer was lost.
+    pub fn overtaken<T>(&mut self, timed: &Timed<T>) -> bool {
         self.optional_call(timed, |_| String::new());
-        if matches!(&timed.answer, Err(error) if error.may_have_changed()) {
+        let lost = matches!(&timed.answer, Err(error) if error.may_have_changed());
+        if lost {
             self.doubts.push(timed.operation.clone());
         }
+        lost
     }
 
     /// Settles such a doubt, where there is one: it was this request's own doing, in words as for [`Journal::changed`], or it was not.
@@ -213,15 +216,18 @@ impl Journal {
     pub fn account_of_changes(&self) -> String {
         let mut parts = Vec::new();
         if self.changes.is_empty() && self.doubts.is_empty() {
-            parts.push("nothing was changed".to_owned());
+            parts.push("Nothing was changed.".to_owned());
         }
         if !self.changes.is_empty() {
-            parts.push(format!("already changed: {}", self.changes.join(", ")));
+            parts.push(format!("Already changed: {}.", self.changes.join(", ")));
         }
         if !self.doubts.is_empty() {
-            parts.push(format!("may have been carried out, for the answer was lost: {}", self.doubts.join(", ")));
+            parts.push(format!(
+                "These calls may have been carried out, because their answers were lost: {}.",
+                self.doubts.join(", ")
+            ));
         }
-        parts.join("; ")
+        parts.join(" ")
     }
 
     /// How many steps failed.

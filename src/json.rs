@@ -30,7 +30,7 @@ impl Invalid {
     /// The event as a whole is wrong.
     #[must_use]
     pub fn event(why: impl fmt::Display) -> Self {
-        Self(text::shown(&format!("the event is malformed: {why}")))
+        Self(text::shown(&format!("The event is malformed: {why}")))
     }
 }
 

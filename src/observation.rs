@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::arn::PolicyArn;
-use crate::expiry::Expiry;
+use crate::expiry::ExpiryState;
 use crate::principal::PrincipalArn;
 use crate::region::Region;
 use crate::scope::AccessScope;
@@ -23,7 +23,16 @@ pub struct Caller {
     pub user_id: String,
 }
 
-/// How a cluster finds out who somebody is.
+impl Caller {
+    /// The name of the role whose session it is; `None` for a user.
+    #[must_use]
+    pub fn role_name(&self) -> Option<&str> {
+        let (_, session) = self.arn.split_once(":assumed-role/")?;
+        session.split('/').next()
+    }
+}
+
+/// How a cluster authenticates principals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthenticationMode {
@@ -87,6 +96,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The account that it is in.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.arn.split(':').nth(4).filter(|account| !account.is_empty())
+    }
+
     /// The region that it is in.
     ///
     /// # Errors
@@ -159,6 +174,12 @@ impl AccessEntry {
         self.access_policies.iter().find(|held| held.policy_arn == policy.as_str())
     }
 
+    /// The username, if it isn't the one that EKS generates for the principal.
+    #[must_use]
+    pub fn custom_username(&self, principal: &PrincipalArn) -> Option<&str> {
+        self.username.as_deref().filter(|name| *name != principal.default_username())
+    }
+
     /// The scope that a policy has here.
     #[must_use]
     pub fn scope_of(&self, policy: &PolicyArn) -> Option<&AccessScope> {
@@ -198,21 +219,47 @@ pub enum IamPrincipal {
     },
 }
 
+/// Whether a principal is the role of EC2 instances, Fargate or EKS pods: an entry of type `STANDARD` for such a role takes precedence
+/// over the aws-auth mapping of its nodes, and disconnects them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstanceRole {
+    /// What shows that it is one, as a clause; `None`: nothing does.
+    pub evidence: Option<String>,
+    /// Whether it is a node role of this cluster.
+    pub node_role: NodeRole,
+}
+
+/// Whether a role is a node role of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NodeRole {
+    /// It wasn't looked up, or no node group, Fargate profile or Auto Mode uses it.
+    #[default]
+    No,
+    /// What uses it, such as "node group `workers`".
+    Yes(String),
+    /// It can't be found out; why.
+    Unknown(String),
+}
+
 /// Everything that a decision rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// Who the function is.
     pub caller: Caller,
+    /// The function's own identities: at home, and in the cluster's account.
+    pub own: Vec<Caller>,
     /// The cluster.
     pub cluster: Cluster,
     /// The principal's ARN.
     pub principal: PrincipalArn,
     /// What IAM says about the principal.
     pub iam: IamPrincipal,
+    /// Whether the principal is the role of instances or pods.
+    pub instance: InstanceRole,
     /// The principal's access entry.
     pub entry: EntryState,
     /// Whether its access by the policy in question is to end.
-    pub expiry: Expiry,
+    pub expiry: ExpiryState,
 }
 
 impl Observation {

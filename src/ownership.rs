@@ -1,80 +1,149 @@
-//! Whose an access entry is: the tags that a grant puts on an entry that it makes, and what they prove later.
+//! Whose an access entry is: the tags that a grant puts on an entry that it creates, and what they prove later.
 
 use std::collections::BTreeMap;
 
-use crate::arn::PolicyArn;
+use crate::arn::{FunctionArn, PolicyArn};
 use crate::observation::AccessEntry;
 use crate::request::{Grant, Request, Restore};
 use crate::scope::AccessScope;
 
-/// Says that this program made the entry, and which version of it.
+/// What the keys of this program's tags begin with.
+const PREFIX: &str = "eks-break-glass:";
+/// Says that this program created the entry, and which version of it.
 const MADE_BY: &str = "eks-break-glass:made-by";
-/// The grant that made it: its Lambda request id.
+/// The installation: the function's ARN without a qualifier.
+const FUNCTION: &str = "eks-break-glass:function";
+/// Whether an end was scheduled for any of the entry's policies: `scheduled` or `never`.
+const ENDS: &str = "eks-break-glass:ends";
+/// The grant that created it: its Lambda request id.
 const GRANT_ID: &str = "eks-break-glass:grant-id";
-/// The policy that it was made for.
+/// The policy that it was created for.
 const POLICY: &str = "eks-break-glass:policy";
 /// Why, in the requester's words.
 const REASON: &str = "eks-break-glass:reason";
-/// Who asked.
+/// The requester, as claimed.
 const REQUESTED_BY: &str = "eks-break-glass:requested-by";
 
 /// The longest value of a tag, in characters. Source: "Tag your Amazon EKS resources" in the EKS User Guide.
 const LONGEST_VALUE: usize = 256;
 
-/// The tags of an entry that is made for a grant.
-#[must_use]
-pub fn tags(request_id: &str, request: &Request, grant: &Grant) -> BTreeMap<String, String> {
-    let made_by = concat!("eks-break-glass ", env!("CARGO_PKG_VERSION"));
-    [
-        (MADE_BY, Some(made_by)),
-        (GRANT_ID, Some(request_id)),
-        (POLICY, Some(grant.policy.name())),
-        (REASON, request.reason.as_deref()),
-        (REQUESTED_BY, request.requested_by.as_deref()),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| Some((key.to_owned(), tag_value(value?))))
-    .collect()
+/// Whether an end is scheduled for any policy of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// For at least one.
+    Scheduled,
+    /// For none.
+    Never,
 }
 
-/// Whether the entry was made by the grant with that request id.
-#[must_use]
-pub fn made_by_grant(entry: &AccessEntry, request_id: &str) -> bool {
-    is_ours(entry) && entry.tags.get(GRANT_ID).is_some_and(|id| id == request_id)
-}
-
-/// Whether the entry was made with these tags, by the same grant.
-#[must_use]
-pub fn is_of_grant(entry: &AccessEntry, tags: &BTreeMap<String, String>) -> bool {
-    tags.get(GRANT_ID).is_some_and(|id| made_by_grant(entry, id))
-}
-
-/// Whether the entry was made by a grant of this program.
-#[must_use]
-pub fn is_ours(entry: &AccessEntry) -> bool {
-    entry.tags.contains_key(MADE_BY)
-}
-
-/// Whether the entry was made by a grant of this program, of the policy with that name.
-#[must_use]
-pub fn made_for(entry: &AccessEntry, policy: &str) -> bool {
-    is_ours(entry) && entry.tags.get(POLICY).is_some_and(|name| name == policy)
-}
-
-/// What is to be put back after a grant of a policy in a scope, by the entry as it was before. `None`: the access was there
-/// already, and is not known to be this program's.
-#[must_use]
-pub fn restore(before: Option<&AccessEntry>, policy: &PolicyArn, scope: &AccessScope) -> Option<Restore> {
-    let Some(entry) = before else {
-        return Some(Restore::entry_created());
-    };
-    match entry.scope_of(policy) {
-        Some(held) if held.covers(scope) => made_for(entry, policy.name()).then(Restore::entry_created),
-        held => Some(Restore::entry_existed(held.cloned())),
+impl Ends {
+    /// The tag that says so.
+    #[must_use]
+    pub fn tag(self) -> (String, String) {
+        let value = match self {
+            Self::Scheduled => "scheduled",
+            Self::Never => "never",
+        };
+        (ENDS.to_owned(), value.to_owned())
     }
 }
 
-/// A text as a tag may hold it: letters, digits, spaces and a few signs, and not for ever.
+/// One deployment of this function. Another one, of another account, region or name, is not it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation(Option<String>);
+
+impl Installation {
+    /// That of the function which was invoked; `None`, which Lambda never causes, owns nothing.
+    #[must_use]
+    pub fn of(function: Option<&FunctionArn>) -> Self {
+        Self(function.map(|function| function.as_str().to_owned()))
+    }
+
+    /// The tags of an entry that is created for a grant, but for [`Ends`], which the plan decides.
+    #[must_use]
+    pub fn tags(&self, request_id: &str, request: &Request, grant: &Grant) -> BTreeMap<String, String> {
+        let made_by = concat!("eks-break-glass ", env!("CARGO_PKG_VERSION"));
+        [
+            (MADE_BY, Some(made_by)),
+            (FUNCTION, self.0.as_deref()),
+            (GRANT_ID, Some(request_id)),
+            (POLICY, Some(grant.policy.name())),
+            (REASON, request.reason.as_deref()),
+            (REQUESTED_BY, request.requested_by.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), tag_value(value?))))
+        .collect()
+    }
+
+    /// Whether a grant of this installation created the entry.
+    #[must_use]
+    pub fn created(&self, entry: &AccessEntry) -> bool {
+        self.0.is_some() && entry.tags.get(FUNCTION) == self.0.as_ref()
+    }
+
+    /// Whether a grant of this installation created the entry, for that policy.
+    #[must_use]
+    pub fn created_for(&self, entry: &AccessEntry, policy: &str) -> bool {
+        self.created(entry) && entry.tags.get(POLICY).is_some_and(|name| name == policy)
+    }
+
+    /// Whether the grant with that request id created the entry.
+    #[must_use]
+    pub fn created_by_grant(&self, entry: &AccessEntry, request_id: &str) -> bool {
+        self.created(entry) && entry.tags.get(GRANT_ID).is_some_and(|id| id == request_id)
+    }
+
+    /// What has to be restored after a grant of a policy in a scope, by the entry as it was before. `None`: the access was there
+    /// already, and nothing shows that this installation gave it.
+    #[must_use]
+    pub fn restore(&self, before: Option<&AccessEntry>, policy: &PolicyArn, scope: &AccessScope) -> Option<Restore> {
+        let Some(entry) = before else {
+            return Some(Restore::entry_created());
+        };
+        match entry.scope_of(policy) {
+            Some(held) if held.covers(scope) => self.created_for(entry, policy.name()).then(Restore::entry_created),
+            held => Some(Restore::entry_existed(held.cloned())),
+        }
+    }
+
+    /// The tags of an entry that this installation hasn't set, by their keys.
+    pub fn tags_of_others<'a>(&self, entry: &'a AccessEntry) -> impl Iterator<Item = &'a str> {
+        let ours = self.created(entry);
+        entry.tags.keys().map(String::as_str).filter(move |key| !(ours && key.starts_with(PREFIX)))
+    }
+}
+
+/// What the entry's tags say of its end; `None`: no installation says anything.
+#[must_use]
+pub fn ends(entry: &AccessEntry) -> Option<Ends> {
+    [Ends::Scheduled, Ends::Never].into_iter().find(|ends| {
+        let (key, value) = ends.tag();
+        entry.tags.get(&key) == Some(&value)
+    })
+}
+
+/// Whether another installation created the entry.
+#[must_use]
+pub fn created_by_another(installation: &Installation, entry: &AccessEntry) -> bool {
+    entry.tags.contains_key(FUNCTION) && !installation.created(entry)
+}
+
+/// Tags that show that something else manages the entry, and so will notice or undo a change of it.
+#[must_use]
+pub fn managed_by(entry: &AccessEntry) -> Vec<&str> {
+    let shows = |key: &str| {
+        let key = key.to_ascii_lowercase();
+        key.starts_with("aws:cloudformation:")
+            || key.contains("terraform")
+            || key == "managedby"
+            || key == "managed-by"
+            || key.starts_with("services.k8s.aws/")
+    };
+    entry.tags.keys().map(String::as_str).filter(|key| shows(key)).collect()
+}
+
+/// A text as a tag may hold it: letters, digits, spaces and a few signs, of limited length.
 fn tag_value(text: &str) -> String {
     text.chars()
         .map(|c| {

@@ -31,9 +31,33 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern.iter().skip(at).all(|&rest| rest == '*')
 }
 
+/// Whether an ARN is one of those that `pattern` stands for, as IAM's `ArnLike` sees it: of a pattern with the six fields of an ARN, each
+/// field is compared by itself, so that a colon in an IAM path can't pass for the end of a field.
+#[must_use]
+pub fn matches_arn(pattern: &str, arn: &str) -> bool {
+    let fields = |text: &'_ str| -> Vec<String> { text.splitn(6, ':').map(str::to_owned).collect() };
+    let (patterns, texts) = (fields(pattern), fields(arn));
+    if patterns.len() < 6 {
+        return matches(pattern, arn);
+    }
+    texts.len() == 6 && patterns.iter().zip(&texts).all(|(pattern, text)| matches(pattern, text))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{matches, matches_arn};
+
+    #[test]
+    fn a_star_does_not_cross_the_fields_of_an_arn() {
+        let team = "arn:aws:iam::*:role/team/*";
+        assert!(matches_arn(team, "arn:aws:iam::111122223333:role/team/a/b:c"));
+        for other in
+            ["arn:aws:iam::111122223333:role/x:role/team/admin", "arn:aws:iam::111122223333:user/x:role/team/a"]
+        {
+            assert!(matches(team, other) && !matches_arn(team, other), "{other}");
+        }
+        assert!(matches_arn("*", "arn:aws:iam::111122223333:role/x") && matches_arn("*/x", "arn:aws:iam::1:role/x"));
+    }
 
     #[test]
     fn a_star_crosses_slashes_and_a_question_mark_is_one_character() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::arn::{Fields, Malformed, account, malformed};
-use crate::region::Partition;
+use crate::region::{Partition, Region};
 
 /// What an IAM principal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -48,10 +48,33 @@ impl PrincipalArn {
         }
     }
 
+    /// The IAM path without the slashes at both ends; empty for a principal that has none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let resource = self.text.splitn(6, ':').nth(5).unwrap_or_default();
+        let below_kind = resource.split_once('/').map_or("", |(_, rest)| rest);
+        below_kind.rsplit_once('/').map_or("", |(path, _)| path)
+    }
+
+    /// The IAM Identity Center permission set that the role belongs to, by its whole ARN.
+    #[must_use]
+    pub fn permission_set(&self) -> Option<&str> {
+        let below = self.path().strip_prefix(IDENTITY_CENTER_PATH)?;
+        let in_region = below.strip_prefix('/').is_some_and(|region| Region::parse(region).is_ok());
+        let is_own = self.kind == PrincipalKind::Role && (below.is_empty() || in_region);
+        permission_set_in_name(&self.name).filter(|_| is_own)
+    }
+
+    /// Whether the role has a name as IAM Identity Center gives it, but isn't one of its roles.
+    #[must_use]
+    pub fn looks_like_identity_center(&self) -> bool {
+        self.name.starts_with("AWSReservedSSO_") && self.permission_set().is_none()
+    }
+
     /// Reads the ARN of a role or a user.
     ///
     /// # Errors
-    /// If it is malformed, or names something that cannot be let in.
+    /// If it is malformed, or names something that can't be granted access.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         match Principal::parse(text)? {
             Principal::Iam(arn) => Ok(arn),
@@ -75,15 +98,30 @@ pub struct SessionArn {
     pub account: String,
     /// The role's name: unique in its account, whatever the path.
     pub role_name: String,
+    /// The session's name; EC2 names it after the instance.
+    pub session_name: String,
 }
 
-/// The name of the permission set whose role has that name: IAM Identity Center names them
-/// `AWSReservedSSO_SET_0123456789abcdef`, and gives a set that is provisioned again another suffix ("Referencing permission sets
-/// in resource policies" in the IAM Identity Center User Guide).
+impl SessionArn {
+    /// Whether EC2 has named the session after an instance (`i-0123456789abcdef0`).
+    #[must_use]
+    pub fn is_of_instance(&self) -> bool {
+        self.session_name
+            .strip_prefix("i-")
+            .is_some_and(|id| (8..=17).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }
+}
+
+/// The IAM path that roles of IAM Identity Center have, with or without a region below it. Source: "Referencing permission sets in
+/// resource policies" in the IAM Identity Center User Guide.
+const IDENTITY_CENTER_PATH: &str = "aws-reserved/sso.amazonaws.com";
+
+/// The permission set that a name of the form `AWSReservedSSO_SET_0123456789abcdef` names. Anybody can create a role with such a name:
+/// only [`PrincipalArn::permission_set`], which reads the whole ARN, proves that the role is Identity Center's.
 #[must_use]
-pub fn permission_set(role_name: &str) -> Option<&str> {
+pub fn permission_set_in_name(role_name: &str) -> Option<&str> {
     let (set, suffix) = role_name.strip_prefix("AWSReservedSSO_")?.rsplit_once('_')?;
-    (suffix.len() == 16 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(set)
+    (!set.is_empty() && suffix.len() == 16 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(set)
 }
 
 /// The principal that a request names.
@@ -119,9 +157,12 @@ impl Principal {
             }
             ("iam", Some(("user", rest))) => Self::iam(text, &fields, account, PrincipalKind::User, rest),
             ("sts", Some(("assumed-role", rest))) => match rest.split_once('/') {
-                Some((role, session)) if iam_name(role, 64) && iam_name(session, 64) => {
-                    Ok(Self::Session(SessionArn { partition: fields.partition, account, role_name: role.to_owned() }))
-                }
+                Some((role, session)) if iam_name(role, 64) && iam_name(session, 64) => Ok(Self::Session(SessionArn {
+                    partition: fields.partition,
+                    account,
+                    role_name: role.to_owned(),
+                    session_name: session.to_owned(),
+                })),
                 _ => malformed(format!(
                     "`{text}` is not a session ARN; one looks like `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`"
                 )),
@@ -154,7 +195,7 @@ impl Principal {
         };
         if !iam_name(name, 64) || !path.is_none_or(iam_path) {
             return malformed(format!(
-                "`{text}` is not the ARN of an IAM principal that this function takes: its path and name have no characters but letters, digits and `+=,.@_-`"
+                "`{text}` is not the ARN of an IAM principal: a name has up to 64 letters, digits and characters of `+=,.@_-`, and a path up to 510 printable ASCII characters"
             ));
         }
         Ok(Self::Iam(PrincipalArn {
@@ -182,9 +223,7 @@ fn iam_name(text: &str, longest: usize) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))
 }
 
-/// Paths, without the slashes at both ends. IAM takes any printable ASCII. Here a path is made of what names are made of, for it
-/// is held against patterns: a colon in it would look like a field of the ARN, `..` and `%` like another path.
+/// Paths, without the slashes at both ends: any printable ASCII. Source: `Path` in the IAM API reference.
 fn iam_path(text: &str) -> bool {
-    let segment = |segment: &str| iam_name(segment, 510) && segment != "." && segment != "..";
-    text.len() <= 510 && text.split('/').all(segment)
+    (1..=510).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -67,6 +67,7 @@ pub struct RequestedPrincipal {
 
 /// What a grant asks for.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the event")]
 pub struct Grant {
     /// Whom to let in.
     pub principal: RequestedPrincipal,
@@ -84,6 +85,10 @@ pub struct Grant {
     pub wait: Option<Duration>,
     /// Delete and recreate an entry that looks healthy.
     pub recreate_entry: bool,
+    /// The caller knows that the principal is the role of instances or pods.
+    pub instance_role: bool,
+    /// Skip a required approval.
+    pub emergency: bool,
 }
 
 /// How a grant, or a revoke, is verified.
@@ -159,7 +164,7 @@ impl Restore {
 }
 
 /// Every field of the event, with the actions that it belongs to.
-const FIELDS: [(&str, &[&str]); 15] = [
+const FIELDS: [(&str, &[&str]); 17] = [
     ("action", ANY),
     ("clusterName", ANY),
     ("principalArn", ANY),
@@ -173,6 +178,8 @@ const FIELDS: [(&str, &[&str]); 15] = [
     ("verify", &["grant", "revoke"]),
     ("waitSeconds", &["grant"]),
     ("recreateEntry", &["grant"]),
+    ("instanceRole", &["grant"]),
+    ("emergency", &["grant"]),
     ("restore", &["revoke"]),
     ("expiresAt", &["revoke"]),
 ];
@@ -223,6 +230,12 @@ impl Request {
         }
     }
 
+    /// Whether it is a grant that skips a required approval.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        matches!(&self.action, Action::Grant(grant) if grant.emergency)
+    }
+
     /// The access policy that it is about.
     #[must_use]
     pub fn policy(&self) -> Option<&PolicyArn> {
@@ -245,6 +258,8 @@ impl Grant {
             verify: event.parsed("verify", Verify::parse)?.unwrap_or(Verify::ControlPlane),
             wait: event.get("waitSeconds")?.map(|seconds: u32| Duration::from_secs(seconds.into())),
             recreate_entry: event.get("recreateEntry")?.unwrap_or(false),
+            instance_role: event.get("instanceRole")?.unwrap_or(false),
+            emergency: event.get("emergency")?.unwrap_or(false),
         })
     }
 }
@@ -368,7 +383,7 @@ pub fn duration(text: &str) -> Result<SignedDuration, String> {
     }
 }
 
-/// A sentence by a person: not blank, not endless, nothing in it that would forge a line of a log.
+/// Text by a person. Line breaks and tabs become spaces; other characters that forge a line or hide are refused.
 fn prose(event: &Object, name: &str, longest: usize) -> Result<Option<String>, Invalid> {
     let Some(text) = event.get::<String>(name)? else {
         return Ok(None);
@@ -377,8 +392,9 @@ fn prose(event: &Object, name: &str, longest: usize) -> Result<Option<String>, I
     if text.chars().count() > longest {
         return Err(Invalid::at(&place, format!("it is longer than {longest} characters")));
     }
+    let text = text.replace("\r\n", " ").replace(['\n', '\r', '\t'], " ");
     if text.chars().any(text::forges) {
-        return Err(Invalid::at(&place, "it holds characters that forge a line or hide, such as a line break"));
+        return Err(Invalid::at(&place, "it holds control characters, or characters that hide or turn text"));
     }
     Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

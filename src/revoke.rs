@@ -1,31 +1,32 @@
-//! A revoke: look, find out whose the access is, take back what the grant gave, look again.
+//! A revoke: observe, find out whose the access is, remove what the grant gave, read back.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::Hand;
-use crate::arn::PolicyArn;
-use crate::aws::{ApiError, ApiErrorKind};
+use crate::arn::{Alias, PolicyArn};
+use crate::aws::{ApiError, ApiErrorKind as Kind, Operation};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
-use crate::expiry::Expiry;
+use crate::execute::{self, Executor};
+use crate::expiry::ExpiryState;
 use crate::guard;
-use crate::journal::{Journal, StepOutcome};
-use crate::look::{self, Subject};
+use crate::history::History;
+use crate::journal::{Journal, StepOutcome, Timed};
 use crate::observation::{AuthenticationMode, Observation};
-use crate::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Status, Verification};
-use crate::ownership;
-use crate::plan::{self, Step};
+use crate::observe::{self, Subject};
+use crate::outcome::{Outcome, Ownership, Status};
+use crate::plan::{self, Plan, RevokeGoal, Step};
+use crate::principal::Principal;
 use crate::request::{Request, Restore, Revoke, Verify};
-use crate::review;
+use crate::revoke_report::Report;
 use crate::scope::AccessScope;
-use crate::verify::{self, Kubernetes, Verdict, Wanted};
+use crate::verify::{self, Expected, Kubernetes, Verdict};
 
-/// Takes back what a grant gave.
+/// Removes what a grant gave.
 ///
 /// # Errors
-/// If it cannot be done, or must not be. The journal tells what was changed by then.
+/// If it can't be done, or must not be. The journal knows what was changed by then.
 pub async fn run(
     context: &Context<'_>,
     request: &Request,
@@ -36,80 +37,229 @@ pub async fn run(
         cluster: &request.cluster,
         principal: &revoke.principal.principal,
         policy: &revoke.policy,
-        lets_in: false,
-        may_end_unseen: false,
+        is_grant: false,
+        expiry_is_optional: false,
     };
-    let mut seen = look::observe(context, subject, journal).await?;
+    let report = Report { context, revoke };
+    let is_scheduled = context.alias == Alias::Revoke || revoke.expires_at.is_some();
+    let mut seen = match observe::observe(context, subject, journal).await {
+        // A deleted cluster has taken the access with it.
+        Err(failure) if failure.name == ErrorName::ClusterNotFound && is_scheduled => {
+            return cluster_is_gone(&report, request, journal).await;
+        }
+        seen => seen?,
+    };
     if let Some(expires_at) = revoke.expires_at
         && is_superseded(expires_at, &revoke.policy, &seen)?
     {
-        let status = if revoke.dry_run { Status::Planned } else { Status::Superseded };
-        return Ok(outcome(context, revoke, &seen, status, None, journal));
+        return Ok(report.ended(&seen, Status::Superseded, Ownership::Proven, None, journal));
     }
-    if let Expiry::Unknown(error) = &seen.expiry {
-        // The schedule may hold what is to be put back, and a retry will see it.
-        if error.kind.is_transient() && evidence(revoke, &seen).is_none() {
-            return Err(Failure::from(error.clone()));
-        }
-        journal.warn(
-            "EXPIRY_UNKNOWN",
-            format!("whether a revoke is scheduled could not be found out ({error}); if one is, it stays"),
-        );
+    let ownership = ownership(context, revoke, &seen);
+    warn_of_schedule(&seen, ownership, journal)?;
+    if ownership == Ownership::Unknown {
+        require_guardrails(context, revoke, &seen, journal)?;
     }
-    let waiting = seen.expiry.pending().cloned();
-    let held = seen.entry.present().and_then(|entry| entry.scope_of(&revoke.policy)).cloned();
-    let restore = evidence(revoke, &seen);
-    if restore.is_none() {
-        unproven(context, revoke, &seen, journal)?;
-    }
-
-    let mut plan = plan::revoke(&revoke.policy, restore.as_ref(), &seen)?;
+    let restore = restore(context, revoke, &seen);
+    let goal = RevokeGoal { policy: revoke.policy.clone(), restore, installation: &context.installation };
+    let plan = plan::revoke(&goal, &seen)?;
     for (operation, why) in &plan.skipped {
         journal.step(operation, StepOutcome::Skipped, Duration::ZERO, why);
     }
     for (code, message) in &plan.warnings {
         journal.warn(code, message);
     }
+    let removes = plan.steps.iter().any(removes_access);
     if revoke.dry_run {
         journal.planned(&plan.steps);
-        return Ok(outcome(context, revoke, &seen, Status::Planned, None, journal));
+        let status = if removes { Status::Revoked } else { Status::NothingToRevoke };
+        return Ok(report.ended(&seen, status, ownership, None, journal));
     }
-    let again = |seen: &Observation| plan::revoke(&revoke.policy, restore.as_ref(), seen);
-    let (mut revoked, mut cancelled) = (false, false);
-    let mut done: Vec<Step> = Vec::new();
-    loop {
-        if plan.steps.iter().any(takes_access) {
-            if !revoked {
-                journal.record_before(&seen);
-            }
-            revoked = true;
-            for step in plan.steps.iter().filter(|step| takes_access(step)) {
-                hand(context, revoke, &mut seen).carry_out(step, journal).await?;
-                done.push(step.clone());
-            }
-        } else if seen.expiry.pending() == waiting.as_ref() && !cancelled && !plan.steps.is_empty() {
-            // The schedule goes last, once it is seen that the access is gone: a revoke that is stopped half-way comes again. One that
-            // was moved in the meantime belongs to a later grant, and stays.
-            for step in &plan.steps {
-                hand(context, revoke, &mut seen).carry_out(step, journal).await?;
-            }
-            // What a grant at the same time has given, counting on that schedule, is taken back as well.
-            cancelled = true;
-            done.clear();
-        } else {
-            break;
-        }
-        plan = look::look_again(context, subject, &mut seen, &done, journal, again).await?;
+    let held = seen.entry.present().and_then(|entry| entry.scope_of(&revoke.policy)).cloned();
+    if !execute(context, subject, revoke, &goal, plan, &mut seen, journal).await? {
+        return Ok(report.ended(&seen, Status::NothingToRevoke, ownership, None, journal));
     }
-    if !revoked {
-        return Ok(outcome(context, revoke, &seen, Status::NothingToRevoke, None, journal));
-    }
-    warn_of_what_remains(&seen, journal);
+    correct_ends_tag(context, subject, &seen, journal).await;
+    warn_residual_access(&seen, journal);
     let verdict = verify(context, revoke, &seen, held.as_ref(), journal).await;
-    Ok(outcome(context, revoke, &seen, Status::Revoked, verdict, journal))
+    Ok(report.ended(&seen, Status::Revoked, ownership, verdict, journal))
 }
 
-/// Asks the cluster itself, where that was asked for, until it says no to what was held.
+/// Executes the plan, and what is left of it after each observation. Whether access was removed.
+async fn execute(
+    context: &Context<'_>,
+    subject: Subject<'_>,
+    revoke: &Revoke,
+    goal: &RevokeGoal<'_>,
+    mut plan: Plan,
+    seen: &mut Observation,
+    journal: &mut Journal,
+) -> Result<bool, Failure> {
+    let waiting = seen.expiry.clone();
+    let mut history = History::default();
+    let (mut removed, mut cancelled) = (false, false);
+    loop {
+        let (access, rest): (Vec<Step>, Vec<Step>) = plan.steps.into_iter().partition(removes_access);
+        let steps = if !access.is_empty() {
+            if history.observe(seen) {
+                journal.record_before(seen);
+            }
+            removed = true;
+            access
+        } else if seen.expiry == waiting && !cancelled && !rest.is_empty() {
+            // The schedule goes last, when the access is seen to be gone: a revoke that is stopped half-way comes again. One that was
+            // moved in the meantime belongs to a later grant, and stays. What a grant at the same time has given, counting on the
+            // schedule, is removed in the next pass.
+            cancelled = true;
+            history = History::default();
+            rest
+        } else {
+            return Ok(removed);
+        };
+        let mut executor = Executor {
+            context,
+            cluster: &mut seen.cluster,
+            principal: &seen.principal,
+            policy: &revoke.policy,
+            mode_deadline: context.aws.deadline,
+            update_id: None,
+        };
+        executor.execute(&Plan { steps, ..Plan::default() }, &mut history, journal).await?;
+        let expects = |step: &Step| removes_access(step) && history.expects(step);
+        plan = observe::read_back(context, subject, seen, expects, journal, |seen| plan::revoke(goal, seen)).await?;
+    }
+}
+
+/// Whether something shows that the access is a grant of this installation.
+fn ownership(context: &Context<'_>, revoke: &Revoke, seen: &Observation) -> Ownership {
+    let scheduled = context.alias == Alias::Revoke || seen.expiry.scheduled().is_some();
+    if scheduled || is_tagged(context, revoke, seen) { Ownership::Proven } else { Ownership::Unknown }
+}
+
+fn is_tagged(context: &Context<'_>, revoke: &Revoke, seen: &Observation) -> bool {
+    let entry = seen.entry.present();
+    entry.is_some_and(|entry| context.installation.created_for(entry, revoke.policy.name()))
+}
+
+/// What was there before the grant. What the schedule says is this function's own record; what the event says may be made up, but never
+/// widens anything.
+fn restore(context: &Context<'_>, revoke: &Revoke, seen: &Observation) -> Option<Restore> {
+    let scheduled = seen.expiry.scheduled().map(|pending| pending.restore.clone());
+    let tagged = || is_tagged(context, revoke, seen).then(Restore::entry_created);
+    scheduled.or_else(|| revoke.restore.clone()).or_else(tagged)
+}
+
+/// Without evidence, a revoke is bound by what binds a grant.
+fn require_guardrails(
+    context: &Context<'_>,
+    revoke: &Revoke,
+    seen: &Observation,
+    journal: &mut Journal,
+) -> Result<(), Failure> {
+    guard::cluster(context.settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
+    guard::principal(context.settings, &seen.principal, seen.cluster.account())?;
+    guard::policy(context.settings, &revoke.policy)?;
+    if seen.entry.present().is_some_and(|entry| entry.scope_of(&revoke.policy).is_some()) {
+        let what = match revoke.restore {
+            Some(_) => "What the event says in `restore` decides what is removed.",
+            None => "Only the policy is disassociated; the access entry stays with everything else that it holds.",
+        };
+        journal.warn(
+            "OWNERSHIP_UNKNOWN",
+            format!("Nothing shows that this function granted the access: the entry has no tags of a grant of this policy, and no revoke is scheduled. {what}"),
+        );
+    }
+    Ok(())
+}
+
+/// A schedule that can't be read may hold what has to be restored, and a retry may read it.
+fn warn_of_schedule(seen: &Observation, ownership: Ownership, journal: &mut Journal) -> Result<(), Failure> {
+    match &seen.expiry {
+        ExpiryState::Unknown(error) if error.kind.is_transient() && ownership == Ownership::Unknown => {
+            Err(Failure::from(error.clone()))
+        }
+        ExpiryState::Unknown(error) => {
+            journal.warn(
+                "EXPIRY_UNKNOWN",
+                format!(
+                    "The function could not find out whether a revoke is scheduled. If one is, it stays. [{error}]"
+                ),
+            );
+            Ok(())
+        }
+        ExpiryState::Altered(target, altered) => {
+            journal.warn(
+                "EXPIRY_ALTERED",
+                format!(
+                    "The schedule `{}` was not as this function writes it: {}. It is deleted with the access.",
+                    target.name,
+                    altered.differences.join("; ")
+                ),
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The scheduled end of an access to a cluster that was deleted. The schedule goes, too.
+async fn cluster_is_gone(report: &Report<'_>, request: &Request, journal: &mut Journal) -> Result<Outcome, Failure> {
+    let Report { context, revoke } = *report;
+    let who = Timed::call(Operation::GetCallerIdentity, context.aws.get_caller_identity()).await;
+    let caller = journal.call(who, |caller| caller.arn.clone())?;
+    if let (Ok(schedules), Principal::Iam(arn), false) =
+        (&context.schedules, &revoke.principal.principal, revoke.dry_run)
+    {
+        let target = schedules.target(&request.cluster, arn, &revoke.policy);
+        let found = Timed::call(Operation::GetSchedule, context.aws.get_schedule(&target)).await;
+        journal.optional_call(&found, |found| {
+            format!("the schedule {}", if found.is_some() { "exists" } else { "is gone" })
+        });
+        if let Ok(Some(_)) = found.answer {
+            let timed = Timed::call(Operation::DeleteSchedule, context.aws.delete_schedule(&target)).await;
+            journal.optional_call(&timed, |()| "the cluster is gone".to_owned());
+            match &timed.answer {
+                Ok(()) => journal.changed("the scheduled revoke was deleted"),
+                Err(error) => journal.warn("SCHEDULE_NOT_REMOVED", execute::schedule_stays(Some(&target.name), error)),
+            }
+        }
+    }
+    journal.step(
+        &Operation::DisassociateAccessPolicy,
+        StepOutcome::Skipped,
+        Duration::ZERO,
+        "the cluster doesn't exist any more, so neither does the access",
+    );
+    Ok(report.gone(request, caller, journal))
+}
+
+/// An entry that is kept says in a tag whether an end is scheduled for any of its policies: this one's is gone. The tag is only a record,
+/// so what can't be read or set is a warning at most.
+async fn correct_ends_tag(context: &Context<'_>, subject: Subject<'_>, seen: &Observation, journal: &mut Journal) {
+    let (Some(entry), Ok(schedules)) = (seen.entry.present(), &context.schedules) else {
+        return;
+    };
+    if seen.expiry.target().is_some() || plan::ends_tag(&context.installation, entry, false).is_none() {
+        return;
+    }
+    let mut others_end = false;
+    for held in &entry.access_policies {
+        let Ok(policy) = PolicyArn::parse(&held.policy_arn, subject.cluster.partition) else {
+            continue;
+        };
+        let target = schedules.target(subject.cluster, &seen.principal, &policy);
+        let found = Timed::call(Operation::GetSchedule, context.aws.get_schedule(&target)).await;
+        journal.optional_call(&found, |found| {
+            format!("an end of {} is {}scheduled", policy.name(), if found.is_some() { "" } else { "not " })
+        });
+        // One that can't be read may be there.
+        others_end |= !matches!(found.answer, Ok(None));
+    }
+    if let Some(Step::TagEntry { arn, ends }) = plan::ends_tag(&context.installation, entry, others_end) {
+        execute::tag_best_effort(context, &arn, ends, journal).await;
+    }
+}
+
+/// Asks the cluster itself, if the event says so, until it denies what was held.
 async fn verify(
     context: &Context<'_>,
     revoke: &Revoke,
@@ -118,151 +268,66 @@ async fn verify(
     journal: &mut Journal,
 ) -> Option<Verdict> {
     let held = held.filter(|_| revoke.verify == Verify::Kubernetes)?;
-    let verdict = verify::ask(context, seen, &revoke.policy, held, Wanted::Denied, journal).await;
+    let verdict = verify::ask(context, seen, &revoke.policy, held, Expected::Denied, journal).await;
     if verdict.kubernetes == Kubernetes::Allowed {
         journal.warn(
             "KUBERNETES_ACCESS_REMAINS",
-            format!("EKS shows the access as taken back, but {}: look for what else lets the principal in (other policies of its entry, aws-auth, RoleBindings)", verdict.detail),
+            format!("EKS shows the access as removed, but the cluster still allows it: {}. Look for what else gives access to the principal: other policies of its entry, aws-auth, RoleBindings.", verdict.detail),
         );
     }
     Some(verdict)
 }
 
-fn takes_access(step: &Step) -> bool {
-    !matches!(step, Step::CancelRevoke(_))
+fn removes_access(step: &Step) -> bool {
+    !matches!(step, Step::DeleteSchedule(_))
 }
 
-fn hand<'a>(context: &'a Context<'a>, revoke: &'a Revoke, seen: &'a mut Observation) -> Hand<'a> {
-    Hand {
-        context,
-        cluster: &mut seen.cluster,
-        principal: &seen.principal,
-        policy: &revoke.policy,
-        mode_deadline: context.aws.deadline,
-        update_id: None,
-        remaking: false,
-    }
-}
-
-/// Whether the grant was extended since this revoke was scheduled: then another one waits. If that cannot be found out, the
-/// revoke is not carried out: an early one must not end a later grant (iam-identity-center-team issues 279 and 513).
+/// Whether the grant was extended since this revoke was scheduled: then another one waits. If that can't be found out, the revoke is not
+/// carried out, because an early one must not end a later grant (iam-identity-center-team issues 279 and 513). A schedule that others have
+/// altered postpones nothing.
 fn is_superseded(expires_at: Timestamp, policy: &PolicyArn, seen: &Observation) -> Result<bool, Failure> {
     match &seen.expiry {
-        Expiry::Pending(_, pending) => Ok(pending.expires_at != expires_at),
-        // What was given after the time of this revoke, it was not made for: it is late, or comes again.
-        Expiry::Absent(_) | Expiry::Unavailable(_) => {
+        ExpiryState::Pending(_, pending) => Ok(pending.expires_at != expires_at),
+        ExpiryState::Altered(..) => Ok(false),
+        // What was given after the time of this revoke, it was not scheduled for: it is late, or comes again.
+        ExpiryState::Absent(_) | ExpiryState::Unavailable(_) => {
             let held = seen.entry.present().and_then(|entry| entry.policy(policy));
             Ok(held.and_then(|held| held.associated_at).is_some_and(|given| given > expires_at))
         }
-        Expiry::Unknown(error) => Err(unseen_schedule(error.clone())),
+        ExpiryState::Unknown(error) => Err(unseen_schedule(error.clone())),
     }
 }
 
 /// A grant has a name of its own for it, and another way on.
 fn unseen_schedule(error: ApiError) -> Failure {
-    let (kind, what) = (error.kind, error.to_string());
+    let kind = error.kind;
     let failure = Failure::from(error);
     let (name, remedy) = match kind {
         kind if kind.is_transient() => return failure,
-        ApiErrorKind::Denied => (ErrorName::PermissionDenied, failure.remedy),
+        Kind::Denied => (ErrorName::PermissionDenied, failure.remedy),
         _ => (
             ErrorName::ServiceUnavailable,
-            "look at the schedule (`aws scheduler get-schedule`); where a later version of this function has made it, that version can carry it out; else revoke by hand, without `expiresAt`".to_owned(),
+            "Look at the schedule (`aws scheduler get-schedule`), or send the revoke without `expiresAt`.".to_owned(),
         ),
     };
-    Failure::new(name, format!("whether the grant was extended since cannot be seen: {what}"), remedy)
+    let what =
+        "The function could not find out whether the grant was extended since this revoke was scheduled.".to_owned();
+    Failure { name, what, remedy, detail: failure.detail }
 }
 
-/// What shows that the access is a grant of this function's: what its schedule holds, what its result said, the tags of its entry.
-fn evidence(revoke: &Revoke, seen: &Observation) -> Option<Restore> {
-    let scheduled = seen.expiry.pending().map(|pending| pending.restore.clone());
-    let tagged = || {
-        let entry = seen.entry.present()?;
-        ownership::made_for(entry, revoke.policy.name()).then(Restore::entry_created)
-    };
-    scheduled.or_else(|| revoke.restore.clone()).or_else(tagged)
-}
-
-/// Without evidence, a revoke is bound by what a grant is bound by, and takes off nothing but the policy.
-fn unproven(context: &Context<'_>, revoke: &Revoke, seen: &Observation, journal: &mut Journal) -> Result<(), Failure> {
-    guard::cluster(context.settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
-    guard::principal(context.settings, &seen.principal)?;
-    guard::policy(context.settings, &revoke.policy)?;
-    if seen.entry.present().is_some_and(|entry| entry.scope_of(&revoke.policy).is_some()) {
-        journal.warn(
-            "OWNERSHIP_UNKNOWN",
-            "nothing shows that this function has granted the access: the event has no `restore`, no revoke is scheduled, and the entry has no tags of a grant of this policy: the policy alone is taken off, and the access entry stays, with all else that it has",
-        );
-    }
-    Ok(())
-}
-
-/// A revoked access is not ended everywhere (iam-identity-center-team issue 195, teleport issue 62578).
-fn warn_of_what_remains(seen: &Observation, journal: &mut Journal) {
+/// A revoked access isn't ended everywhere (iam-identity-center-team issue 195, teleport issue 62578).
+fn warn_residual_access(seen: &Observation, journal: &mut Journal) {
     journal.warn(
-        "ACCESS_LINGERS",
-        "the API server may honour the old access for half a minute, and a token lives for up to 15 minutes; what was made inside the cluster with it (RoleBindings, ServiceAccounts, their tokens) is still there: `nextSteps` has the commands to look for it",
+        "ACCESS_MAY_PERSIST",
+        "The API server may honour the old access for half a minute, and a token lives for up to 15 minutes. What was created inside the cluster with it (RoleBindings, ServiceAccounts, their tokens) is still there: `nextSteps` has the commands that show it.",
     );
     if seen.cluster.authentication_mode == AuthenticationMode::ApiAndConfigMap {
         journal.warn(
             "AUTHENTICATION_MODE_STAYS",
-            "the authentication mode stays API_AND_CONFIG_MAP: if the grant switched it, that cannot be undone; and what aws-auth says of the principal counts again where its access entry is gone",
+            "The authentication mode stays API_AND_CONFIG_MAP: if the grant changed it, that can't be undone. Where its access entry is gone, what aws-auth says about the principal counts again.",
         );
     }
-}
-
-fn outcome(
-    context: &Context<'_>,
-    revoke: &Revoke,
-    seen: &Observation,
-    status: Status,
-    verdict: Option<Verdict>,
-    journal: &Journal,
-) -> Outcome {
-    let entry = seen.entry.present();
-    let (control_plane, detail) = match status {
-        Status::Planned => (None, "nothing was revoked yet, so there is nothing to verify"),
-        Status::Superseded => (None, "the grant was extended; the revoke that waits now ends it"),
-        _ => (
-            Some("CONFIRMED"),
-            "EKS shows the access as it was before the grant; the cluster's API server was not asked",
-        ),
-    };
-    let (kubernetes, detail) = match verdict {
-        Some(verdict) => (verdict.kubernetes, verdict.detail),
-        None => (Kubernetes::NotPerformed, detail.to_owned()),
-    };
-    Outcome {
-        status,
-        action: "revoke",
-        request_id: context.request_id.to_owned(),
-        caller: seen.caller.clone(),
-        cluster: ClusterReport::new(&seen.cluster, seen.cluster.authentication_mode),
-        principal: Some(PrincipalReport::new(&revoke.principal.text, &seen.principal)),
-        access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
-        access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
-        verification: Verification { control_plane, kubernetes, detail },
-        expires_at: seen.expiry.pending().map(|pending| pending.expires_at),
-        findings: None,
-        steps: journal.steps().to_vec(),
-        warnings: journal.warnings().to_vec(),
-        kubeconfig: None,
-        next_steps: next_steps(status, &revoke.policy),
-        undo: None,
-        retry_after_seconds: None,
-    }
-}
-
-fn next_steps(status: Status, policy: &PolicyArn) -> Vec<String> {
-    match status {
-        Status::Planned => vec!["send the same event without `dryRun`".to_owned()],
-        Status::Revoked => [
-            review::command(policy, &AccessScope::Cluster),
-            "kubectl get clusterrolebindings,rolebindings --all-namespaces --sort-by=.metadata.creationTimestamp -o wide".to_owned(),
-            "kubectl get serviceaccounts --all-namespaces --sort-by=.metadata.creationTimestamp".to_owned(),
-            "kubectl get secrets --all-namespaces --field-selector type=kubernetes.io/service-account-token".to_owned(),
-        ]
-        .to_vec(),
-        _ => Vec::new(),
+    if let ExpiryState::Unknown(error) = &seen.expiry {
+        journal.warn("SCHEDULE_NOT_REMOVED", execute::schedule_stays(None, error));
     }
 }

@@ -65,6 +65,13 @@ impl AccessScope {
         }
     }
 
+    /// Cuts the list of namespaces, for display.
+    pub fn truncate(&mut self, keep: usize) {
+        if let Self::Namespaces(namespaces) = self {
+            namespaces.truncate(keep);
+        }
+    }
+
     /// The namespaces; none for the whole cluster.
     #[must_use]
     pub fn namespaces(&self) -> &[String] {

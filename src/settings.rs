@@ -2,23 +2,28 @@
 
 use jiff::SignedDuration;
 
-use crate::arn::PolicyArn;
+use crate::arn::{PolicyArn, account};
 use crate::log::Level;
 use crate::principal::{PrincipalArn, PrincipalKind};
 use crate::region::{Partition, Region};
 use crate::request;
 
-/// What the operator has decided. Names, meanings and defaults are those of the README's table.
+/// What the platform team has decided. Names, meanings and defaults are those of the README's table.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// `AWS_REGION`: where the function runs.
     pub region: Region,
     /// `ALLOWED_CLUSTERS`: patterns of names or ARNs.
     pub allowed_clusters: Vec<String>,
-    /// `ALLOWED_PRINCIPALS`: patterns of ARNs.
-    pub allowed_principals: Vec<String>,
+    /// `ALLOWED_PRINCIPALS`: patterns of ARNs; `None`: any principal of the cluster's own account.
+    pub allowed_principals: Option<Vec<String>>,
     /// `ALLOWED_POLICIES`: bare names of access policies.
     pub allowed_policies: Vec<String>,
+    /// `ALLOWED_GROUPS`: patterns of Kubernetes groups, and of `user:NAME` for custom usernames, that a recreated entry may keep.
+    pub allowed_groups: Vec<String>,
+    /// `ALLOWED_ACCOUNTS`: accounts, besides the function's own, whose clusters may be reached.
+    pub allowed_accounts: Vec<String>,
     /// `ALLOW_AUTHENTICATION_MODE_CHANGE`.
     pub allow_authentication_mode_change: bool,
     /// `REQUIRE_REASON`.
@@ -27,6 +32,12 @@ pub struct Settings {
     pub default_duration: Option<SignedDuration>,
     /// `MAX_DURATION`.
     pub max_duration: Option<SignedDuration>,
+    /// `REQUIRE_APPROVAL`.
+    pub require_approval: bool,
+    /// `GRANTS_FROZEN`.
+    pub grants_frozen: bool,
+    /// `EMERGENCY_MAX_DURATION`; `None`: emergency grants are refused.
+    pub emergency_max_duration: Option<SignedDuration>,
     /// `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`, `SCHEDULE_DLQ_ARN`: `None` where no revoke can be scheduled.
     pub schedule: Option<Schedule>,
     /// `EVENT_BUS`.
@@ -92,15 +103,20 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
     }
 
-    /// A comma-separated list. One that is there but empty is refused: it could be read as "nobody" and as "everybody".
+    /// A comma-separated list; absent, its default. See [`Self::optional_list`].
     fn list(&mut self, name: &str, default: &str) -> Vec<String> {
-        let text = (self.lookup)(name).unwrap_or_else(|| default.to_owned());
+        self.optional_list(name).unwrap_or_else(|| vec![default.to_owned()])
+    }
+
+    /// A comma-separated list. One that is set but empty is refused, because it could mean "nothing" and "everything".
+    fn optional_list(&mut self, name: &str) -> Option<Vec<String>> {
+        let text = (self.lookup)(name)?;
         let entries: Vec<_> =
             text.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect();
         if entries.is_empty() {
-            self.wrong.push(format!("`{name}`: the list is empty; remove the setting for its default, `{default}`"));
+            self.wrong.push(format!("`{name}`: the list is empty; remove the setting to get its default"));
         }
-        entries
+        Some(entries)
     }
 
     fn flag(&mut self, name: &str, default: bool) -> bool {
@@ -133,12 +149,17 @@ impl Settings {
         let region = reader.parsed("AWS_REGION", Region::parse);
         let settings = Self {
             allowed_clusters: reader.list("ALLOWED_CLUSTERS", "*"),
-            allowed_principals: reader.list("ALLOWED_PRINCIPALS", "*"),
+            allowed_principals: reader.optional_list("ALLOWED_PRINCIPALS"),
             allowed_policies: policies(&mut reader),
+            allowed_groups: reader.optional_list("ALLOWED_GROUPS").unwrap_or_default(),
+            allowed_accounts: accounts(&mut reader),
             allow_authentication_mode_change: reader.flag("ALLOW_AUTHENTICATION_MODE_CHANGE", true),
             require_reason: reader.flag("REQUIRE_REASON", false),
             default_duration: reader.parsed("DEFAULT_DURATION", request::duration),
             max_duration: reader.parsed("MAX_DURATION", request::duration),
+            require_approval: reader.flag("REQUIRE_APPROVAL", false),
+            grants_frozen: reader.flag("GRANTS_FROZEN", false),
+            emergency_max_duration: emergency(&mut reader),
             schedule: schedule(&mut reader),
             event_bus: reader.parsed("EVENT_BUS", bus),
             target_role: target_role(&mut reader),
@@ -156,6 +177,15 @@ impl Settings {
         {
             reader.wrong.push("`DEFAULT_DURATION` is longer than `MAX_DURATION`".to_owned());
         }
+        // Without a place for schedules, every grant would fail at run time.
+        let said = |name: &str| reader.text(name).is_some();
+        if (said("DEFAULT_DURATION") || said("MAX_DURATION")) && !(said("SCHEDULE_GROUP") && said("SCHEDULE_ROLE_ARN"))
+        {
+            reader.wrong.push(
+                "`DEFAULT_DURATION` and `MAX_DURATION` need `SCHEDULE_GROUP` and `SCHEDULE_ROLE_ARN`, because the end of an access is scheduled there"
+                    .to_owned(),
+            );
+        }
         if reader.wrong.is_empty() { Ok(settings) } else { Err(Misconfigured(reader.wrong)) }
     }
 }
@@ -171,6 +201,23 @@ fn policies<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Vec<String
         }
     }
     names
+}
+
+fn accounts<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Vec<String> {
+    let mut accounts = Vec::new();
+    for entry in reader.optional_list("ALLOWED_ACCOUNTS").unwrap_or_default() {
+        match account(&entry) {
+            Ok(account) => accounts.push(account),
+            Err(error) => reader.wrong.push(format!("`ALLOWED_ACCOUNTS`: {error}")),
+        }
+    }
+    accounts
+}
+
+/// `0` refuses emergency grants; absent means an hour.
+fn emergency<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<SignedDuration> {
+    let parse = |text: &str| if text == "0" { Ok(None) } else { request::duration(text).map(Some) };
+    reader.parsed("EMERGENCY_MAX_DURATION", parse).unwrap_or(Some(SignedDuration::from_hours(1)))
 }
 
 fn schedule<L: Fn(&str) -> Option<String>>(reader: &mut Reader<L>) -> Option<Schedule> {

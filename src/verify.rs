@@ -57,26 +57,26 @@ impl Verdict {
 
 /// What the answer should become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Expected {
     /// Access was given.
     Allowed,
     /// Access was taken away.
     Denied,
 }
 
-/// Asks the cluster's API server, as the principal, until the answer is the wanted one or the time for it is over. Whatever comes of
+/// Asks the cluster's API server, as the principal, until the answer is the expected one or the time for it is over. Whatever comes of
 /// it fails nothing: what EKS has taken counts.
 pub async fn ask(
     context: &Context<'_>,
     seen: &Observation,
     policy: &PolicyArn,
     scope: &AccessScope,
-    wanted: Wanted,
+    expected: Expected,
     journal: &mut Journal,
 ) -> Verdict {
     let watch = Stopwatch::start();
     let verdict = match prepare(context, seen, policy, scope).await {
-        Ok(question) => question.until(wanted, context, &seen.cluster).await,
+        Ok(question) => question.until(expected, context, &seen.cluster).await,
         Err(why) => {
             let command = review::command(policy, scope);
             Verdict::new(
@@ -85,8 +85,8 @@ pub async fn ask(
             )
         }
     };
-    let outcome = match (verdict.kubernetes, wanted) {
-        (Kubernetes::Allowed, Wanted::Allowed) | (Kubernetes::Denied, Wanted::Denied) => StepOutcome::Succeeded,
+    let outcome = match (verdict.kubernetes, expected) {
+        (Kubernetes::Allowed, Expected::Allowed) | (Kubernetes::Denied, Expected::Denied) => StepOutcome::Succeeded,
         (Kubernetes::NotPerformed, _) => StepOutcome::Skipped,
         _ => StepOutcome::Failed,
     };
@@ -123,20 +123,16 @@ async fn prepare(
 async fn asker(context: &Context<'_>, seen: &Observation) -> Result<KubernetesIdentity, String> {
     let principal = &seen.principal;
     if principal.kind == PrincipalKind::User {
-        return Err("nobody but the user can ask as an IAM user".to_owned());
+        return Err("only the user can ask as an IAM user".to_owned());
     }
-    let session = format!("arn:{}:sts::{}:assumed-role/{}/", principal.partition, principal.account, principal.name);
-    if seen.caller.arn.starts_with(&session) {
-        return context.aws.oneself().await;
-    }
-    let external_id = context.settings.target_role.as_ref().and_then(|role| role.external_id.as_deref());
-    context.aws.assume(principal, external_id).await.map_err(|error| {
-        format!("the function cannot take on `{principal}` ({error}), which has to trust the function's role, and that role has to be allowed `sts:AssumeRole` on it")
+    // The external id belongs to the target roles of allowed accounts, and to nobody else.
+    context.aws.assume(principal).await.map_err(|error| {
+        format!("the function can't assume `{principal}` ({error}). That role has to trust the function's role, which has to be allowed `sts:AssumeRole` on it")
     })
 }
 
 impl Question {
-    async fn until(&self, wanted: Wanted, context: &Context<'_>, cluster: &Cluster) -> Verdict {
+    async fn until(&self, expected: Expected, context: &Context<'_>, cluster: &Cluster) -> Verdict {
         let watch = Stopwatch::start();
         let limit = context.aws.deadline.min(Deadline::after(PROPAGATION));
         let mut last = Answer::Unreachable("there was no time left to ask".to_owned());
@@ -148,10 +144,10 @@ impl Question {
                     None => return None,
                 }
                 let over = matches!(
-                    (&last, wanted),
+                    (&last, expected),
                     (Answer::Unreachable(_), _)
-                        | (Answer::Allowed, Wanted::Allowed)
-                        | (Answer::NotAllowed | Answer::Unauthorized, Wanted::Denied)
+                        | (Answer::Allowed, Expected::Allowed)
+                        | (Answer::NotAllowed | Answer::Unauthorized, Expected::Denied)
                 );
                 over.then_some(())
             })

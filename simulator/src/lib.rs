@@ -14,6 +14,7 @@
 //! | [`policy`] | IAM policies: who may call what, with condition keys |
 //! | [`wire`] | HTTP request to operation, result to HTTP response (rest-json and query protocols) |
 //! | [`fault`] | what can be made to go wrong at a call |
+//! | [`gate`] | a gate for calls: a test chooses which one goes on |
 //! | [`simulation`] | a shared world with a clock, a call log and faults: the in-process door |
 //! | [`server`] | the HTTP(S) door |
 //! | `api_server` | the API server of a cluster: tokens, and access reviews about oneself |
@@ -24,6 +25,7 @@
 
 mod api_server;
 pub mod fault;
+pub mod gate;
 pub mod interrupt;
 pub mod kubectl;
 pub mod lambda;

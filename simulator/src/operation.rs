@@ -13,15 +13,20 @@ pub(crate) use xml::{element, escape};
 #[expect(missing_docs, reason = "each is documented in AWS's API reference under its name")]
 pub enum Operation {
     GetCallerIdentity,
-    AssumeRole { role_arn: String, session_name: String, external_id: Option<String> },
+    AssumeRole { role_arn: String, session_name: String, external_id: Option<String>, policy: Option<String> },
     GetRole { name: String },
     GetUser { name: String },
     ListRoles { path_prefix: Option<String>, page: Page },
     ListUsers { path_prefix: Option<String>, page: Page },
+    ListClusters { page: Page },
     DescribeCluster { name: String },
     UpdateClusterConfig { name: String, config: Map<String, Value>, token: Option<String> },
     DescribeUpdate { name: String, id: String },
     ListUpdates { name: String, page: Page },
+    ListNodegroups { cluster: String, page: Page },
+    DescribeNodegroup { cluster: String, nodegroup: String },
+    ListFargateProfiles { cluster: String, page: Page },
+    DescribeFargateProfile { cluster: String, profile: String },
     ListAccessPolicies { page: Page },
     ListAccessEntries { cluster: String, policy: Option<String>, page: Page },
     CreateAccessEntry { cluster: String, entry: NewEntry, token: Option<String> },
@@ -152,6 +157,11 @@ impl Operation {
             Self::DeleteSchedule { .. } => "DeleteSchedule",
             Self::ListSchedules { .. } => "ListSchedules",
             Self::PutEvents { .. } => "PutEvents",
+            Self::ListClusters { .. } => "ListClusters",
+            Self::ListNodegroups { .. } => "ListNodegroups",
+            Self::DescribeNodegroup { .. } => "DescribeNodegroup",
+            Self::ListFargateProfiles { .. } => "ListFargateProfiles",
+            Self::DescribeFargateProfile { .. } => "DescribeFargateProfile",
             Self::DescribeCluster { .. } => "DescribeCluster",
             Self::UpdateClusterConfig { .. } => "UpdateClusterConfig",
             Self::DescribeUpdate { .. } => "DescribeUpdate",
@@ -195,7 +205,11 @@ impl Operation {
             | Self::UpdateClusterConfig { name, .. }
             | Self::DescribeUpdate { name, .. }
             | Self::ListUpdates { name, .. } => Some(name),
-            Self::ListAccessEntries { cluster, .. }
+            Self::ListNodegroups { cluster, .. }
+            | Self::DescribeNodegroup { cluster, .. }
+            | Self::ListFargateProfiles { cluster, .. }
+            | Self::DescribeFargateProfile { cluster, .. }
+            | Self::ListAccessEntries { cluster, .. }
             | Self::CreateAccessEntry { cluster, .. }
             | Self::DescribeAccessEntry { cluster, .. }
             | Self::UpdateAccessEntry { cluster, .. }
@@ -273,6 +287,10 @@ impl ApiError {
 
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new(400, "ValidationError", message)
+    }
+
+    pub(crate) fn malformed_policy(message: impl Into<String>) -> Self {
+        Self::new(400, "MalformedPolicyDocument", message)
     }
 
     pub(crate) fn unreadable(message: impl Into<String>) -> Self {

@@ -4,16 +4,40 @@
 //! Guide; the keys of EKS are those of the Service Authorization Reference (facts §8.1). A condition on a key that a call does
 //! not have is not met, unless its operator is negated, ends in `IfExists`, or is about all of the key's values.
 
+mod condition;
+mod pattern;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A policy document.
+use condition::Operator;
+use pattern::{Pattern, Variables};
+
+/// The version of the policy language that has variables. Without it, `${*}` is four characters, one of them a wildcard.
+const WITH_VARIABLES: &str = "2012-10-17";
+
+/// A policy document, and what limits it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Policy {
+    #[serde(default)]
+    version: Option<String>,
     statement: OneOrMany<Statement>,
+    #[serde(skip)]
+    limits: Vec<(Limit, Policy)>,
+}
+
+/// A policy that grants nothing by itself, but limits what an identity-based policy allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// A service control policy of the organization.
+    ServiceControlPolicy,
+    /// The permissions boundary of the role or user.
+    PermissionsBoundary,
+    /// The session policy that was sent with `AssumeRole`.
+    SessionPolicy,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -117,18 +141,18 @@ impl Policy {
             "eks:UpdateAccessEntry",
             "eks:DescribeAccessEntry",
         ]);
-        Self {
-            statement: OneOrMany::Many(vec![
-                cluster.on("arn:*:eks:*:*:cluster/*"),
-                entry.on("arn:*:eks:*:*:access-entry/*"),
-            ]),
-        }
+        Self::of(vec![cluster.on("arn:*:eks:*:*:cluster/*"), entry.on("arn:*:eks:*:*:access-entry/*")])
     }
 
     /// Those actions on everything.
     #[must_use]
     pub fn allowing(actions: &[&str]) -> Self {
-        Self { statement: OneOrMany::One(Statement::allow(actions)) }
+        Self::of(vec![Statement::allow(actions)])
+    }
+
+    fn of(statements: Vec<Statement>) -> Self {
+        let version = Some(WITH_VARIABLES.to_owned());
+        Self { version, statement: OneOrMany::Many(statements), limits: Vec::new() }
     }
 
     /// The same without some actions.
@@ -149,12 +173,74 @@ impl Policy {
         self
     }
 
+    /// The same within another policy: what is allowed is what both allow ("Policy evaluation logic" in the IAM User Guide).
+    ///
+    /// A service control policy without an `Allow` is attached beside AWS's `FullAWSAccess`, as it is to every account from the
+    /// beginning ("SCP evaluation" in the AWS Organizations User Guide).
+    #[must_use]
+    pub fn limited_by(mut self, limit: Limit, policy: Self) -> Self {
+        let allows = policy.statement.as_slice().iter().any(|statement| statement.effect == Effect::Allow);
+        let policy = if limit == Limit::ServiceControlPolicy && !allows {
+            let mut statements = policy.statement.as_slice().to_vec();
+            statements.push(Statement::allow(&["*"]));
+            Self { statement: OneOrMany::Many(statements), ..policy }
+        } else {
+            policy
+        };
+        self.limits.push((limit, policy));
+        self
+    }
+
+    /// The same policy within the limits that another one has.
+    pub(crate) fn with_limits_of(mut self, other: &Self) -> Self {
+        self.limits.extend(other.limits.iter().cloned());
+        self
+    }
+
     /// Whether a call is allowed.
     #[must_use]
     pub fn decide(&self, question: &Question) -> Decision {
+        self.judged(question).map_or(Decision::Allowed, |(decision, _)| decision)
+    }
+
+    /// Why a call is not allowed, in AWS's words (facts §8.4, §12.6; "Troubleshoot access denied error messages" in the IAM User
+    /// Guide). None: it is allowed.
+    #[must_use]
+    pub fn refusal(&self, question: &Question) -> Option<String> {
+        let (decision, limit) = self.judged(question)?;
+        let (article, kind) = match limit {
+            Some(Limit::ServiceControlPolicy) => ("a", "service control policy"),
+            None => ("an", "identity-based policy"),
+            Some(Limit::PermissionsBoundary) => ("a", "permissions boundary"),
+            Some(Limit::SessionPolicy) => ("a", "session policy"),
+        };
+        Some(match decision {
+            Decision::Denied => format!("with an explicit deny in {article} {kind}"),
+            _ => format!("because no {kind} allows the {} action", question.action),
+        })
+    }
+
+    /// What keeps a call from being allowed, and which limit it is, if it is not this policy itself. An explicit deny comes first,
+    /// then service control policies, the identity-based policy, the boundary and the session policy are looked at in this order.
+    fn judged(&self, question: &Question) -> Option<(Decision, Option<Limit>)> {
+        let own = (self.by_statements(question), None);
+        let limits = self.limits.iter().map(|(limit, policy)| (policy.by_statements(question), Some(*limit)));
+        let order = |limit: Option<Limit>| match limit {
+            Some(Limit::ServiceControlPolicy) => 0,
+            None => 1,
+            Some(Limit::PermissionsBoundary) => 2,
+            Some(Limit::SessionPolicy) => 3,
+        };
+        let against = std::iter::once(own).chain(limits).filter(|(decision, _)| *decision != Decision::Allowed);
+        against.min_by_key(|(decision, limit)| (*decision != Decision::Denied, order(*limit)))
+    }
+
+    /// What the statements say, without the limits.
+    fn by_statements(&self, question: &Question) -> Decision {
+        let variables = (self.version.as_deref() == Some(WITH_VARIABLES)).then_some(&question.context);
         let mut decision = Decision::NotAllowed;
         for statement in self.statement.as_slice() {
-            if !statement.applies(question) {
+            if !statement.applies(question, variables) {
                 continue;
             }
             match statement.effect {
@@ -184,124 +270,37 @@ impl Statement {
         Self { resource: Some(OneOrMany::One(resource.to_owned())), ..self }
     }
 
-    fn applies(&self, question: &Question) -> bool {
+    fn applies(&self, question: &Question, variables: Variables<'_>) -> bool {
         let action = question.action.to_lowercase();
-        let any = |patterns: &Option<OneOrMany<String>>, text: &str, fold: bool| {
-            patterns.as_ref().map(|patterns| {
-                patterns
-                    .as_slice()
-                    .iter()
-                    .any(|pattern| if fold { matches(&pattern.to_lowercase(), text) } else { matches(pattern, text) })
-            })
-        };
-        let acts = any(&self.action, &action, true).unwrap_or(false)
-            || any(&self.not_action, &action, true).is_some_and(|named| !named);
-        let on = any(&self.resource, &question.resource, false).unwrap_or(false)
-            || any(&self.not_resource, &question.resource, false).is_some_and(|named| !named);
+        // Actions have wildcards, but no variables.
+        let acts = |patterns: &Option<OneOrMany<String>>| any(patterns.as_ref(), &action, None, str::to_lowercase);
+        let acts = acts(&self.action).unwrap_or(false) || acts(&self.not_action).is_some_and(|named| !named);
+        let on =
+            |patterns: &Option<OneOrMany<String>>| any(patterns.as_ref(), &question.resource, variables, str::to_owned);
+        let on = on(&self.resource).unwrap_or(false) || on(&self.not_resource).is_some_and(|named| !named);
         acts && on
             && self.condition.iter().all(|(operator, keys)| {
                 keys.iter().all(|(key, wanted)| {
                     let wanted: Vec<String> = wanted.as_slice().iter().map(text).collect();
                     let actual = question.context.get(&key.to_lowercase()).map_or(&[][..], Vec::as_slice);
-                    Operator::parse(operator).is_some_and(|operator| operator.is_met(actual, &wanted))
+                    Operator::parse(operator).is_some_and(|operator| operator.is_met(actual, &wanted, variables))
                 })
             })
     }
 }
 
+/// Whether one of the patterns matches. None: there are no patterns.
+fn any(
+    patterns: Option<&OneOrMany<String>>,
+    text: &str,
+    variables: Variables<'_>,
+    spelt: impl Fn(&str) -> String,
+) -> Option<bool> {
+    let matches =
+        |pattern: &String| Pattern::of(&spelt(pattern), true, variables).is_some_and(|pattern| pattern.matches(text));
+    Some(patterns?.as_slice().iter().any(matches))
+}
+
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A condition operator, such as `ForAnyValue:StringNotLikeIfExists`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Operator<'a> {
-    /// `ForAllValues`, `ForAnyValue` or nothing.
-    quantifier: &'a str,
-    comparison: Comparison,
-    negated: bool,
-    if_exists: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Equals,
-    EqualsIgnoreCase,
-    Like,
-    Arn,
-    Null,
-}
-
-impl<'a> Operator<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let (quantifier, text) = text.split_once(':').unwrap_or(("", text));
-        let (text, if_exists) = text.strip_suffix("IfExists").map_or((text, false), |text| (text, true));
-        let (comparison, negated) = match text {
-            "StringEquals" => (Comparison::Equals, false),
-            "StringNotEquals" => (Comparison::Equals, true),
-            "StringEqualsIgnoreCase" | "Bool" => (Comparison::EqualsIgnoreCase, false),
-            "StringNotEqualsIgnoreCase" => (Comparison::EqualsIgnoreCase, true),
-            "StringLike" => (Comparison::Like, false),
-            "StringNotLike" => (Comparison::Like, true),
-            "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
-            "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
-            "Null" => (Comparison::Null, false),
-            _ => return None,
-        };
-        matches!(quantifier, "" | "ForAllValues" | "ForAnyValue").then_some(Self {
-            quantifier,
-            comparison,
-            negated,
-            if_exists,
-        })
-    }
-
-    /// A key without values is absent.
-    fn is_met(self, actual: &[String], wanted: &[String]) -> bool {
-        if self.comparison == Comparison::Null {
-            return wanted.iter().any(|wanted| wanted == "true") == actual.is_empty();
-        }
-        if actual.is_empty() {
-            return match self.quantifier {
-                // A set that is empty has all its members in every other one, and none in any.
-                "ForAllValues" => true,
-                "ForAnyValue" => self.if_exists,
-                _ => self.if_exists || self.negated,
-            };
-        }
-        let mut values = actual.iter();
-        let matches = |value: &String| self.matches(value, wanted);
-        if self.quantifier == "ForAnyValue" { values.any(matches) } else { values.all(matches) }
-    }
-
-    fn matches(self, value: &str, wanted: &[String]) -> bool {
-        let found = wanted.iter().any(|wanted| match self.comparison {
-            Comparison::Equals => wanted == value,
-            Comparison::EqualsIgnoreCase => wanted.eq_ignore_ascii_case(value),
-            Comparison::Like => matches(wanted, value),
-            Comparison::Arn => arn_matches(wanted, value),
-            Comparison::Null => false,
-        });
-        found != self.negated
-    }
-}
-
-/// Each of the six fields of an ARN is compared by itself.
-fn arn_matches(pattern: &str, arn: &str) -> bool {
-    let patterns: Vec<_> = pattern.splitn(6, ':').collect();
-    let fields: Vec<_> = arn.splitn(6, ':').collect();
-    patterns.len() == fields.len() && patterns.iter().zip(fields).all(|(pattern, field)| matches(pattern, field))
-}
-
-/// `*` is any run of characters, `?` is one.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (mut patterns, mut texts) = (pattern.chars(), text.chars());
-    match (patterns.next(), texts.next()) {
-        (None, None) => true,
-        (Some('*'), None) => matches(patterns.as_str(), text),
-        (Some('*'), Some(_)) => matches(patterns.as_str(), text) || matches(pattern, texts.as_str()),
-        (Some('?'), Some(_)) => matches(patterns.as_str(), texts.as_str()),
-        (Some(wanted), Some(character)) if wanted == character => matches(patterns.as_str(), texts.as_str()),
-        _ => false,
-    }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::api_server;
 use crate::fault::{self, Fault, Kind};
+use crate::gate::Gate;
 use crate::operation::{Answer, ApiError};
 use crate::wire::{self, Incoming};
 use crate::world::{Delivery, World, after, uuid};
@@ -61,6 +62,7 @@ pub struct Simulation {
     state: Arc<Mutex<State>>,
     started: Arc<Mutex<Option<Instant>>>,
     latency: Duration,
+    gate: Option<Gate>,
 }
 
 struct State {
@@ -84,7 +86,7 @@ impl Simulation {
             out_of_reach: false,
             reviews: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)), started: Arc::default(), latency: Duration::ZERO }
+        Self { state: Arc::new(Mutex::new(state)), started: Arc::default(), latency: Duration::ZERO, gate: None }
     }
 
     /// Its time begins now, for clients that look at the clock on the wall.
@@ -102,6 +104,19 @@ impl Simulation {
     pub fn with_latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
+    }
+
+    /// Every call waits at the gate before it takes effect, and again before its answer is delivered.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    async fn wait_at_gate(&self) {
+        if let Some(gate) = &self.gate {
+            gate.pass().await;
+        }
     }
 
     /// Looks at the world, or changes it.
@@ -159,8 +174,10 @@ impl Simulation {
     /// If the connection is made to break.
     pub async fn serve(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Reset> {
         pass(self.latency / 2).await;
+        self.wait_at_gate().await;
         let (answer, delay) = self.answer(&request);
         pass(self.latency / 2 + delay).await;
+        self.wait_at_gate().await;
         answer
     }
 
@@ -179,15 +196,11 @@ impl Simulation {
         let before: Option<Result<Answer, ApiError>> = match struck {
             Some(Kind::Throttled) => Some(Err(ApiError::throttled(service))),
             Some(Kind::ServerError(status)) => Some(Err(ApiError::server(service, status))),
-            Some(Kind::Denied) => Some(Err(ApiError::access_denied(
-                service,
-                format!(
-                    "User: {} is not authorized to perform: {service}:{} on resource: * because no identity-based policy allows the {service}:{} action",
-                    caller.arn,
-                    operation.name(),
-                    operation.name()
-                ),
-            ))),
+            Some(Kind::Denied) => {
+                let action = format!("{service}:{}", operation.name());
+                let why = format!("because no identity-based policy allows the {action} action");
+                Some(Err(state.world.access_denied(&caller, service, &action, "*", &why)))
+            }
             Some(Kind::ResetBeforeEffect) => None,
             _ => Some(state.world.call(&caller, &region, &operation)),
         };

@@ -87,6 +87,7 @@ fn read_query(service: &str, form: &BTreeMap<String, String>) -> Result<Operatio
             role_arn: field("RoleArn"),
             session_name: field("RoleSessionName"),
             external_id: form.get("ExternalId").cloned(),
+            policy: form.get("Policy").cloned(),
         }),
         ("iam", "GetRole") => Ok(Operation::GetRole { name: field("RoleName") }),
         ("iam", "ListRoles") => {

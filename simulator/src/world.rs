@@ -12,6 +12,7 @@ mod entries;
 mod entry;
 mod event_bridge;
 mod kubernetes;
+mod nodes;
 mod page;
 mod principal;
 mod scheduler;
@@ -25,8 +26,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::operation::{Answer, ApiError, Operation};
-use crate::policy::Policy;
+use crate::operation::{Answer, ApiError, Operation, Page};
+use crate::policy::{Limit, Policy};
 
 pub use cluster::{Cluster, Mode, ModeChange};
 pub use entry::{Association, Entry, EntrySnapshot};
@@ -34,6 +35,7 @@ pub use event_bridge::BusEvent;
 pub use kubernetes::{Attributes, KubernetesAccess};
 pub use principal::Principal;
 pub use scheduler::{Delivery, Schedule};
+pub use sts::AssumedRole;
 
 /// The account that everything is in unless it says otherwise.
 pub const ACCOUNT: &str = "111122223333";
@@ -86,6 +88,7 @@ pub struct World {
     default_caller: Caller,
     secrets: BTreeMap<String, String>,
     assumable: BTreeMap<String, sts::AssumableRole>,
+    assumed: Vec<AssumedRole>,
     principals: BTreeMap<String, Principal>,
     clusters: BTreeMap<(String, String, String), Cluster>,
     event_buses: BTreeSet<String>,
@@ -93,6 +96,7 @@ pub struct World {
     schedule_groups: BTreeSet<(String, String, String)>,
     schedules: BTreeMap<scheduler::Key, Schedule>,
     schedule_quota: usize,
+    authorization_ids: bool,
     ids: u64,
 }
 
@@ -122,6 +126,7 @@ impl World {
             },
             secrets: BTreeMap::new(),
             assumable: BTreeMap::new(),
+            assumed: Vec::new(),
             principals: BTreeMap::new(),
             clusters: BTreeMap::new(),
             event_buses: BTreeSet::new(),
@@ -129,6 +134,7 @@ impl World {
             schedule_groups: BTreeSet::new(),
             schedules: BTreeMap::new(),
             schedule_quota: 1_000_000,
+            authorization_ids: false,
             ids: 0,
         }
     }
@@ -139,10 +145,34 @@ impl World {
         self.now
     }
 
-    /// The function's role may do what this policy says.
+    /// The function's role may do what this policy says, within the limits that it has.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.default_caller.policy = policy;
+        self.default_caller.policy = policy.with_limits_of(&self.default_caller.policy);
+        self
+    }
+
+    /// A service control policy for the function's role. Other callers: [`Policy::limited_by`].
+    #[must_use]
+    pub fn with_service_control_policy(self, policy: Policy) -> Self {
+        self.limited_by(Limit::ServiceControlPolicy, policy)
+    }
+
+    /// A permissions boundary for the function's role. Other callers: [`Policy::limited_by`].
+    #[must_use]
+    pub fn with_permissions_boundary(self, policy: Policy) -> Self {
+        self.limited_by(Limit::PermissionsBoundary, policy)
+    }
+
+    fn limited_by(mut self, limit: Limit, policy: Policy) -> Self {
+        self.default_caller.policy = self.default_caller.policy.limited_by(limit, policy);
+        self
+    }
+
+    /// Refusals end with a link and an authorization id, as AWS's newer ones do (facts §12.6).
+    #[must_use]
+    pub fn with_authorization_ids(mut self) -> Self {
+        self.authorization_ids = true;
         self
     }
 
@@ -255,11 +285,15 @@ impl World {
     /// What AWS would answer.
     pub fn call(&mut self, caller: &Caller, region: &str, operation: &Operation) -> Result<Answer, ApiError> {
         shape::check(operation)?;
+        if self.authorization_ids {
+            // Each refusal has an id of its own.
+            self.ids += 1;
+        }
         self.authorize(caller, region, operation)?;
         match operation {
             Operation::GetCallerIdentity => Ok(sts::identity(caller)),
-            Operation::AssumeRole { role_arn, session_name, external_id } => {
-                self.assume_role(caller, role_arn, session_name, external_id.as_deref())
+            Operation::AssumeRole { role_arn, session_name, external_id, policy } => {
+                self.assume_role(caller, role_arn, session_name, external_id.as_deref(), policy.as_deref())
             }
             Operation::GetRole { name } => self.get_principal(&caller.account, "role", name),
             Operation::GetUser { name } => self.get_principal(&caller.account, "user", name),
@@ -273,6 +307,7 @@ impl World {
             operation if operation.service() == "scheduler" => {
                 self.call_scheduler(caller, region, operation).map(Answer::Json)
             }
+            Operation::ListClusters { page } => self.list_clusters(caller, region, page).map(Answer::Json),
             Operation::ListAccessPolicies { page } => access_policy::list(cluster::partition_of(region), page),
             operation => {
                 let name = operation.cluster().unwrap_or_default();
@@ -280,6 +315,13 @@ impl World {
                 answer.map(Answer::Json).map_err(|error| error.about(name))
             }
         }
+    }
+
+    /// The clusters of the caller's account in a region (`ListClusters` in the API reference).
+    fn list_clusters(&self, caller: &Caller, region: &str, page: &Page) -> Result<Value, ApiError> {
+        let there = |(account, of, _): &&(String, String, String)| (account, of.as_str()) == (&caller.account, region);
+        let names = self.clusters.keys().filter(there).map(|(.., name)| json!(name));
+        page::paged("clusters", names.collect(), page)
     }
 
     fn call_cluster(
@@ -304,6 +346,10 @@ impl World {
             .ok_or_else(|| ApiError::not_found(format!("No cluster found for name: {name}.")))?;
         match operation {
             Operation::DescribeCluster { .. } => Ok(json!({ "cluster": cluster.json() })),
+            Operation::ListNodegroups { .. }
+            | Operation::DescribeNodegroup { .. }
+            | Operation::ListFargateProfiles { .. }
+            | Operation::DescribeFargateProfile { .. } => cluster.call_nodes(operation),
             Operation::UpdateClusterConfig { config, token, .. } => {
                 cluster.update_config(config, token.as_deref(), &context)
             }

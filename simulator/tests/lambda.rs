@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use simulator::World;
 use simulator::lambda::{Environment, Function, Outcome};
+use simulator::world::Delivery;
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -22,6 +24,33 @@ async fn an_event_reaches_the_function_and_its_response_comes_back() -> TestResu
         assert_eq!(outcome, Outcome::Response(json!({ "event": event })));
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn the_function_sees_the_arn_that_was_invoked() -> TestResult {
+    let mut function = start("invoked-arn").await?;
+    let arn = function.arn().to_owned();
+    assert_eq!(arn, "arn:aws:lambda:eu-west-1:111122223333:function:eks-break-glass");
+    assert_eq!(function.invoke(&json!({}), LONG).await?, invoked(&arn, &json!({})));
+    let outcome = function.invoke_qualified("approved", &json!({}), LONG).await?;
+    assert_eq!(outcome, invoked(&format!("{arn}:approved"), &json!({})));
+    for target in [arn.clone(), format!("{arn}:revoke"), format!("{arn}:7")] {
+        let outcome = function.deliver(&delivery(&target), LONG).await?;
+        assert_eq!(outcome, invoked(&target, &json!({ "action": "revoke" })));
+    }
+    for target in [format!("{arn}-2"), format!("{arn}:"), format!("{arn}:a:b"), arn.replace("eu-west-1", "us-east-1")] {
+        assert!(function.deliver(&delivery(&target), LONG).await.is_err(), "{target}");
+    }
+    Ok(())
+}
+
+fn delivery(target: &str) -> Delivery {
+    let input = json!({ "action": "revoke" }).to_string();
+    Delivery { target: target.to_owned(), input, at: World::START }
+}
+
+fn invoked(arn: &str, event: &Value) -> Outcome {
+    Outcome::Response(json!({ "invoked": arn, "event": event }))
 }
 
 #[tokio::test]
@@ -138,6 +167,10 @@ fn as_a_function() -> TestResult {
                 let refused = exchange(&api, "POST", "invocation/another/response", "{}")?;
                 ("response", json!({ "refused": refused.status }))
             }
+            "invoked-arn" => {
+                let sent: Value = serde_json::from_str(&event.body)?;
+                ("response", json!({ "invoked": event.invoked_arn, "event": sent }))
+            }
             "environment" => ("response", std::env::vars().collect()),
             "log" => {
                 writeln!(std::io::stdout(), "line 0")?;
@@ -159,6 +192,7 @@ fn as_a_function() -> TestResult {
 struct Reply {
     status: u16,
     request_id: String,
+    invoked_arn: String,
     body: String,
 }
 
@@ -171,7 +205,7 @@ fn exchange(api: &str, method: &str, path: &str, body: &str) -> Result<Reply, Bo
         body.len()
     )?;
     let mut stream = BufReader::new(stream);
-    let mut reply = Reply { status: 0, request_id: String::new(), body: String::new() };
+    let mut reply = Reply { status: 0, request_id: String::new(), invoked_arn: String::new(), body: String::new() };
     let mut line = String::new();
     while stream.read_line(&mut line)? > 2 {
         if let Some(status) = line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)) {
@@ -179,6 +213,9 @@ fn exchange(api: &str, method: &str, path: &str, body: &str) -> Result<Reply, Bo
         }
         if let Some(id) = line.strip_prefix("lambda-runtime-aws-request-id: ") {
             id.trim().clone_into(&mut reply.request_id);
+        }
+        if let Some(arn) = line.strip_prefix("lambda-runtime-invoked-function-arn: ") {
+            arn.trim().clone_into(&mut reply.invoked_arn);
         }
         line.clear();
     }

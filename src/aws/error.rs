@@ -92,12 +92,6 @@ impl ApiError {
         Self::new(operation, ApiErrorKind::Rejected, why.to_string())
     }
 
-    /// A schedule that holds something else than a revoke of this function.
-    pub(crate) fn unknown_input(why: &str) -> Self {
-        let message = format!("the schedule's input cannot be understood by this version: {why}");
-        Self::new(Operation::GetSchedule, ApiErrorKind::Rejected, message)
-    }
-
     /// No answer before the function has to end.
     pub(crate) fn out_of_time(operation: Operation) -> Self {
         let message = "no answer in the time that the function has".to_owned();

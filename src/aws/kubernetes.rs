@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sts::config::{Credentials, ProvideCredentials as _};
+use aws_sdk_sts::config::Credentials;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::base64;
@@ -51,7 +51,7 @@ pub struct KubernetesIdentity(Credentials);
 pub enum Answer {
     /// The principal may.
     Allowed,
-    /// It is somebody, and may not.
+    /// The cluster knows the principal, and denies the request.
     NotAllowed,
     /// 401: nothing maps the principal, or not yet.
     Unauthorized,
@@ -103,27 +103,14 @@ impl Aws {
         })
     }
 
-    /// The function itself.
+    /// A session of that role, for a quarter of an hour, with the function's own credentials wherever the cluster is. The session is denied
+    /// everything in AWS; it proves an identity to the cluster all the same.
     ///
     /// # Errors
-    /// If it has no credentials.
-    pub async fn oneself(&self) -> Result<KubernetesIdentity, String> {
-        if let Some(session) = &self.session {
-            return Ok(KubernetesIdentity(session.clone()));
-        }
-        let provider = self.connection.0.config.credentials_provider().ok_or("the function has no credentials")?;
-        // Not the error's `Debug`, which shows more.
-        provider.provide_credentials().await.map(KubernetesIdentity).map_err(|error| error.to_string())
-    }
-
-    /// The function, by its own credentials wherever the cluster is, as that role, for a quarter of an hour, and for nothing but this question: the session's policy denies
-    /// everything, which who one is does not depend on.
-    ///
-    /// # Errors
-    /// If the role does not trust the function, or the function may not take it on.
-    pub async fn assume(&self, role: &PrincipalArn, external_id: Option<&str>) -> Result<KubernetesIdentity, ApiError> {
-        let home = self.connection.aws(&self.connection.0.home, self.deadline);
-        home.assume_role(role.as_str(), external_id, Some(sts::DENY_ALL_SESSION_POLICY)).await.map(KubernetesIdentity)
+    /// If the role does not trust the function, or the function isn't allowed to assume it.
+    pub async fn assume(&self, role: &PrincipalArn) -> Result<KubernetesIdentity, ApiError> {
+        let (policy, seconds) = (sts::DENY_ALL_SESSION_POLICY, sts::SHORTEST_SESSION_SECONDS);
+        self.home().assume_role(role.as_str(), None, policy, seconds).await.map(KubernetesIdentity)
     }
 }
 

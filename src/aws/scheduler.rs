@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::complete::Complete;
 use super::unconfirmed::Unconfirmed;
 use super::{ApiError, ApiErrorKind, Aws, Operation};
-use crate::expiry::Slot;
+use crate::expiry::{ScheduleTarget, expression};
 
 /// How long Scheduler tries to deliver a revoke, in seconds: one day, the maximum.
 const MAXIMUM_EVENT_AGE: i32 = 86_400;
@@ -40,9 +40,9 @@ impl Aws {
     ///
     /// # Errors
     /// If Scheduler doesn't answer, or not completely.
-    pub async fn get_schedule(&self, slot: &Slot) -> Result<Option<Schedule>, ApiError> {
+    pub async fn get_schedule(&self, target: &ScheduleTarget) -> Result<Option<Schedule>, ApiError> {
         let operation = Operation::GetSchedule;
-        let call = self.scheduler().get_schedule().group_name(&slot.group).name(&slot.name).send();
+        let call = self.scheduler().get_schedule().group_name(&target.group).name(&target.name).send();
         let answer = match self.answer(operation, call).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
             answer => answer?,
@@ -64,19 +64,19 @@ impl Aws {
     ///
     /// # Errors
     /// [`ApiErrorKind::InUse`] if there is one of that name.
-    pub async fn create_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
+    pub async fn create_schedule(&self, target: &ScheduleTarget, at: Timestamp, input: &str) -> Result<(), ApiError> {
         let (operation, unconfirmed) = (Operation::CreateSchedule, Unconfirmed::default());
-        let (window, target) = parts(slot, input).map_err(|error| ApiError::unfit(operation, &error))?;
+        let (window, to) = parts(target, input).map_err(|error| ApiError::unfit(operation, &error))?;
         let call = self
             .scheduler()
             .create_schedule()
-            .group_name(&slot.group)
-            .name(&slot.name)
+            .group_name(&target.group)
+            .name(&target.name)
             .schedule_expression(expression(at))
             .state(ScheduleState::Enabled)
             .flexible_time_window(window)
             .action_after_completion(ActionAfterCompletion::Delete)
-            .target(target)
+            .target(to)
             .customize()
             .interceptor(unconfirmed.clone())
             .send();
@@ -87,19 +87,19 @@ impl Aws {
     ///
     /// # Errors
     /// [`ApiErrorKind::NotFound`] if there is none any more.
-    pub async fn update_schedule(&self, slot: &Slot, at: Timestamp, input: &str) -> Result<(), ApiError> {
+    pub async fn update_schedule(&self, target: &ScheduleTarget, at: Timestamp, input: &str) -> Result<(), ApiError> {
         let (operation, unconfirmed) = (Operation::UpdateSchedule, Unconfirmed::default());
-        let (window, target) = parts(slot, input).map_err(|error| ApiError::unfit(operation, &error))?;
+        let (window, to) = parts(target, input).map_err(|error| ApiError::unfit(operation, &error))?;
         let call = self
             .scheduler()
             .update_schedule()
-            .group_name(&slot.group)
-            .name(&slot.name)
+            .group_name(&target.group)
+            .name(&target.name)
             .schedule_expression(expression(at))
             .state(ScheduleState::Enabled)
             .flexible_time_window(window)
             .action_after_completion(ActionAfterCompletion::Delete)
-            .target(target)
+            .target(to)
             .customize()
             .interceptor(unconfirmed.clone())
             .send();
@@ -110,9 +110,9 @@ impl Aws {
     ///
     /// # Errors
     /// If Scheduler doesn't; no error if there is none.
-    pub async fn delete_schedule(&self, slot: &Slot) -> Result<(), ApiError> {
+    pub async fn delete_schedule(&self, target: &ScheduleTarget) -> Result<(), ApiError> {
         let unconfirmed = Unconfirmed::default();
-        let call = self.scheduler().delete_schedule().group_name(&slot.group).name(&slot.name);
+        let call = self.scheduler().delete_schedule().group_name(&target.group).name(&target.name);
         let call = call.customize().interceptor(unconfirmed.clone()).send();
         match self.answer(Operation::DeleteSchedule, call).await {
             Err(error) if error.kind != ApiErrorKind::NotFound => Err(unconfirmed.mark(error)),
@@ -142,21 +142,16 @@ impl Aws {
     }
 }
 
-/// A one-time schedule. Source of the form: "Schedule types in EventBridge Scheduler". The time zone is UTC unless another one is given.
-fn expression(at: Timestamp) -> String {
-    format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S"))
-}
-
-fn parts(slot: &Slot, input: &str) -> Result<(FlexibleTimeWindow, Target), BuildError> {
+fn parts(target: &ScheduleTarget, input: &str) -> Result<(FlexibleTimeWindow, Target), BuildError> {
     let window = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build()?;
     let retries = RetryPolicy::builder()
         .maximum_event_age_in_seconds(MAXIMUM_EVENT_AGE)
         .maximum_retry_attempts(MAXIMUM_RETRIES)
         .build();
-    let dead_letters = slot.dead_letter_arn.as_ref().map(|arn| DeadLetterConfig::builder().arn(arn).build());
+    let dead_letters = target.dead_letter_arn.as_ref().map(|arn| DeadLetterConfig::builder().arn(arn).build());
     let target = Target::builder()
-        .arn(&slot.function_arn)
-        .role_arn(&slot.role_arn)
+        .arn(&target.target_arn)
+        .role_arn(&target.role_arn)
         .input(input)
         .retry_policy(retries)
         .set_dead_letter_config(dead_letters)

@@ -1,4 +1,4 @@
-//! STS: who the function is.
+//! STS: the function's identity, and sessions of other roles.
 
 use std::time::SystemTime;
 
@@ -7,18 +7,18 @@ use aws_sdk_sts::config::Credentials;
 use super::{ApiError, Aws, Operation};
 use crate::observation::Caller;
 
-/// The name of the sessions that the function takes on other roles in: what `CloudTrail` shows.
+/// The name of the sessions of other roles: what `CloudTrail` shows.
 const SESSION_NAME: &str = "eks-break-glass";
 /// How long a session lasts: the longest that a role may grant to another role's session ("role chaining" in the IAM User Guide).
-const SESSION_SECONDS: i32 = 3600;
+pub(super) const SESSION_SECONDS: i32 = 3600;
 /// The shortest session that there is, for one that asks one question. Source: `AssumeRole` in the STS API reference.
-const SHORTEST_SESSION_SECONDS: i32 = 900;
-/// A session that may do nothing. Who it is, STS tells it all the same: `GetCallerIdentity` cannot be denied.
+pub(super) const SHORTEST_SESSION_SECONDS: i32 = 900;
+/// A session that is denied everything. `GetCallerIdentity` can't be denied, so it still proves an identity.
 pub(super) const DENY_ALL_SESSION_POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
 impl Aws {
-    /// Who the function is. Needs no permission.
+    /// The function's identity. Needs no permission.
     ///
     /// # Errors
     /// If STS does not answer, or not to these credentials.
@@ -31,15 +31,16 @@ impl Aws {
         }
     }
 
-    /// Credentials of a role; `policy` narrows what the session may do.
+    /// Credentials of a role, for so many seconds; `policy` restricts what the session may do.
     ///
     /// # Errors
-    /// If the role does not trust the function, or the function may not take it on.
+    /// If the role does not trust the function, or the function isn't allowed to assume it.
     pub(super) async fn assume_role(
         &self,
         role_arn: &str,
         external_id: Option<&str>,
-        policy: Option<&str>,
+        policy: &str,
+        seconds: i32,
     ) -> Result<Credentials, ApiError> {
         let operation = Operation::AssumeRole;
         let call = self
@@ -48,9 +49,9 @@ impl Aws {
             .assume_role()
             .role_arn(role_arn)
             .role_session_name(SESSION_NAME)
-            .duration_seconds(if policy.is_some() { SHORTEST_SESSION_SECONDS } else { SESSION_SECONDS })
+            .duration_seconds(seconds)
             .set_external_id(external_id.map(str::to_owned))
-            .set_policy(policy.map(str::to_owned))
+            .policy(policy)
             .send();
         let answer = self.answer(operation, call).await?;
         let given =

@@ -2,141 +2,174 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Plan, Step, foreign_type};
+use super::{Plan, Replacement, Step, end, non_standard_entry};
 use crate::arn::PolicyArn;
 use crate::aws::{NewEntry, Operation};
 use crate::error::{ErrorName, Failure};
-use crate::expiry::{Expiry, PendingRevoke};
-use crate::observation::{AccessEntry, AccessPolicy, Cluster, ClusterKind, EntryState, IamPrincipal, Observation};
-use crate::ownership;
-use crate::principal::PrincipalArn;
-use crate::request::Restore;
+use crate::guard;
+use crate::history::History;
+use crate::observation::{
+    AccessEntry, AccessPolicy, AuthenticationMode, Cluster, ClusterKind, IamPrincipal, NodeRole, Observation,
+};
+use crate::ownership::{self, Ends, Installation};
 use crate::scope::AccessScope;
+use crate::settings::Settings;
 
-/// What a grant is to end in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Goal {
+/// What a grant asks for. It doesn't change during the request.
+#[derive(Debug, Clone)]
+pub struct Goal<'a> {
     /// The policy to be associated with the principal's entry.
     pub policy: PolicyArn,
     /// How far it has to reach, at least.
     pub scope: AccessScope,
-    /// Whether the entry is to be made anew although it looks healthy. Done once: whoever deletes it, sets `deleted`.
+    /// How long the access lasts; `None`: until it is revoked.
+    pub duration: Option<SignedDuration>,
+    /// Whether the caller states that the existing entry doesn't work.
     pub recreate: bool,
-    /// An entry that was deleted to be made anew: what it had has to come back.
-    pub deleted: Option<AccessEntry>,
-    /// May the authentication mode be changed?
-    pub may_change_mode: bool,
-    /// The tags of an entry that is made for this grant.
+    /// Whether the caller knows that the principal is the role of instances or pods.
+    pub instance_role: bool,
+    /// The tags of an entry that is created for this grant.
     pub tags: BTreeMap<String, String>,
-    /// When the access is to end; `None`: nobody asked.
-    pub expires_at: Option<Timestamp>,
-    /// What its end has to put back, as it was seen before anything was given; `None`: that was not seen yet, or nothing is given.
-    pub restore: Option<Restore>,
-    /// Who has scheduled an end.
-    pub end: End,
-    /// Whether the entry that was deleted was made anew, as EKS has answered: what is shown is the new one.
-    pub remade: bool,
+    /// The Lambda request id, which those tags hold.
+    pub request_id: &'a str,
+    /// Which entries are this function's.
+    pub installation: &'a Installation,
+    /// The guardrails.
+    pub settings: &'a Settings,
 }
 
-/// Who has scheduled the end of an access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Somebody had when this grant looked first, or that is not known.
-    Found,
-    /// Nobody had.
-    NoneFound,
-    /// This grant has: another may move it since, and is not contradicted.
-    Scheduled,
+/// What has to happen to the principal's entry.
+pub(super) enum Access {
+    /// Nothing.
+    Held,
+    /// Associate these policies with the entry that exists.
+    Associate(Vec<AccessPolicy>),
+    /// Create an entry for this grant, and associate these policies.
+    Create(Vec<AccessPolicy>),
+    /// Create the entry that this request has deleted to recreate it, and associate these policies.
+    CreateAsItWas(NewEntry, Vec<AccessPolicy>),
+    /// Replace a stale entry by one for this grant, with these policies.
+    Replace(AccessEntry, Vec<AccessPolicy>),
+    /// Recreate an entry as it was.
+    Recreate(Box<Replacement>),
 }
 
 /// Plans a grant.
 ///
 /// # Errors
-/// If what was seen rules it out.
-pub fn grant(goal: &Goal, seen: &Observation) -> Result<Plan, Failure> {
-    recoverable(&seen.cluster)?;
+/// If what was observed or the guardrails rule it out.
+pub fn grant(goal: &Goal<'_>, history: &History, seen: &Observation, now: Timestamp) -> Result<Plan, Failure> {
+    ensure_recoverable(&seen.cluster)?;
     principal_exists(seen)?;
-    let mut plan = Plan::default();
-    mode(goal, seen, &mut plan)?;
-    expiry(goal, seen, &mut plan)?;
-    match &seen.entry {
-        EntryState::Present(entry) if entry.r#type != "STANDARD" => {
-            return Err(foreign_type(seen, entry));
-        }
-        EntryState::Present(entry) if goal.recreate || (seen.entry_is_stale() && !is_new(goal, entry)) => {
-            anew(goal, &seen.principal, entry, entry, &mut plan);
-        }
-        EntryState::Present(entry)
-            if let Some(before) = goal.deleted.as_ref().filter(|was| !goal.remade && is_same(was, entry)) =>
-        {
-            anew(goal, &seen.principal, before, before, &mut plan);
-        }
-        EntryState::Present(entry)
-            if let Some(before) = goal.deleted.as_ref().filter(|was| is_stopgap(goal, was, entry)) =>
-        {
-            anew(goal, &seen.principal, entry, &with_policies_of(before, entry), &mut plan);
-        }
-        EntryState::Present(entry) => {
-            plan.skip(Operation::CreateAccessEntry, "the principal has an access entry of type STANDARD");
-            associate(goal, goal.deleted.as_ref(), Some(entry), &mut plan);
-        }
-        EntryState::Absent | EntryState::Unreadable => {
-            create(goal, &seen.principal, goal.deleted.as_ref(), &mut plan);
-            associate(goal, goal.deleted.as_ref(), None, &mut plan);
-        }
+    if let Some(entry) = seen.entry.present().filter(|entry| entry.r#type != "STANDARD") {
+        return Err(non_standard_entry(seen, entry));
     }
+    let mut plan = Plan::default();
+    instance_role(goal, seen, &mut plan)?;
+    mode(goal, seen, &mut plan)?;
+    let access = access(goal, history, seen)?;
+    end::schedule(goal, history, seen, &access, now, &mut plan)?;
+    end::tag(goal, history, seen, &mut plan);
+    warn(seen, &access, &mut plan);
+    give(goal, seen, access, &mut plan);
     Ok(plan)
 }
 
-/// Whether access entries can be made for the cluster at all, now.
+/// Whether access entries can be created for the cluster at all, now.
 ///
 /// # Errors
 /// `ClusterNotRecoverable`, with the reason.
-pub fn recoverable(cluster: &Cluster) -> Result<(), Failure> {
-    let why = match (cluster.kind, cluster.status.as_str()) {
-        (ClusterKind::OutpostsLocal, _) => {
-            "it is a local cluster on an Outpost, which knows only the aws-auth ConfigMap; restore that from a node or a control plane backup"
+pub fn ensure_recoverable(cluster: &Cluster) -> Result<(), Failure> {
+    let (why, remedy) = match (cluster.kind, cluster.status.as_str()) {
+        (ClusterKind::OutpostsLocal, _) => (
+            "it is a local cluster on an Outpost, which has no access entries",
+            "Restore the aws-auth ConfigMap from a node or from a backup of the control plane.",
+        ),
+        (ClusterKind::Connected, _) => (
+            "it is registered through the EKS Connector, and its access is managed where it runs",
+            "Restore the access where the cluster runs.",
+        ),
+        (_, "CREATING" | "PENDING") => {
+            ("it is still being created", "Wait until it is ACTIVE, then send the same event again.")
         }
-        (ClusterKind::Connected, _) => "it is registered by the EKS Connector; its access is managed where it runs",
-        (_, "CREATING" | "PENDING") => "it is still being created; wait until it is ACTIVE, then send the event again",
-        (_, "DELETING") => "it is being deleted",
-        (_, "FAILED") => "its creation has failed; delete it and create it anew",
+        (_, "DELETING") => ("it is being deleted", "Name another cluster."),
+        (_, "FAILED") => ("its creation has failed", "Delete the cluster and create it again."),
         _ => return Ok(()),
     };
     Err(Failure::new(
         ErrorName::ClusterNotRecoverable,
-        format!("cluster `{}` (status {}) cannot be recovered by access entries", cluster.name, cluster.status),
-        why,
+        format!(
+            "Cluster `{}` (status {}) can't be recovered through access entries: {why}.",
+            cluster.name, cluster.status
+        ),
+        remedy,
     ))
 }
 
-/// A change of mode cannot be undone, so it is not made for a principal that does not exist.
+/// A change of the authentication mode can't be undone, so it is not made for a principal that doesn't exist.
 fn principal_exists(seen: &Observation) -> Result<(), Failure> {
     let IamPrincipal::Absent { instead } = &seen.iam else {
         return Ok(());
     };
     Err(Failure::new(
         ErrorName::PrincipalNotFound,
-        format!("IAM knows no principal `{}`", seen.principal),
+        format!("IAM has no principal `{}`.", seen.principal),
         match instead {
-            Some(arn) => format!("send `{arn}`, which has the same name under another path"),
-            None => "check `principalArn`; where an IAM Identity Center permission set was provisioned again, its role has a new name: `aws iam list-roles --path-prefix /aws-reserved/sso.amazonaws.com/` lists them".to_owned(),
+            Some(arn) => {
+                format!("Send `{arn}`, which has the same name under another path, if that is the one you mean.")
+            }
+            None => "Check `principalArn`.".to_owned(),
         },
     ))
 }
 
-fn mode(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
+/// An entry of type STANDARD takes precedence over the mapping of nodes in aws-auth (facts 12.4), so a role of instances gets one only if
+/// the caller says so, and a node role of this cluster never.
+fn instance_role(goal: &Goal<'_>, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
+    let Some(evidence) = &seen.instance.evidence else {
+        return Ok(());
+    };
+    if let NodeRole::Yes(user) = &seen.instance.node_role {
+        return Err(Failure::new(
+            ErrorName::AccessEntryConflict,
+            format!(
+                "`{}` is a node role of cluster `{}` ({user}). An access entry of type STANDARD for it disconnects the nodes.",
+                seen.principal, seen.cluster.name
+            ),
+            "Name a principal that people use.",
+        ));
+    }
+    if !goal.instance_role {
+        return Err(Failure::new(
+            ErrorName::InvalidRequest,
+            format!(
+                "`{}` is the role of instances or pods ({evidence}), not of a person. If nodes of cluster `{}` use it, an access entry of type STANDARD disconnects them.",
+                seen.principal, seen.cluster.name
+            ),
+            "Name a principal that people use. If you know that no node uses the role, send the event with `instanceRole`: true.",
+        ));
+    }
+    if let NodeRole::Unknown(why) = &seen.instance.node_role {
+        plan.warn(
+            "NODE_ROLES_UNKNOWN",
+            format!("The function could not find out whether nodes of the cluster use this role ({why}). If they do, they lose their access while this entry exists."),
+        );
+    }
+    Ok(())
+}
+
+fn mode(goal: &Goal<'_>, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
     let mode = seen.cluster.authentication_mode;
     if mode.has_access_entries() {
         plan.skip(
             Operation::UpdateClusterConfig,
-            format!("the authentication mode is {mode}, which knows access entries"),
+            format!("the authentication mode is {mode}, which has access entries"),
         );
         return Ok(());
     }
-    if !goal.may_change_mode {
+    if !goal.settings.allow_authentication_mode_change {
         return Err(Failure::denied(
             "ALLOW_AUTHENTICATION_MODE_CHANGE",
             format!(
@@ -145,130 +178,176 @@ fn mode(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure>
             ),
         ));
     }
-    plan.steps.push(Step::OpenAccessEntries);
+    plan.steps.push(Step::ChangeAuthenticationMode);
     plan.steps.push(Step::AwaitAuthenticationMode);
     Ok(())
 }
 
-/// Schedules the end before anything is given. What waits already is moved and keeps what it puts back: that is what was
-/// there before the first grant. Access that was there before and is not this function's gets no end.
-fn expiry(goal: &Goal, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
-    if let (Some(was), Expiry::Pending(slot, pending)) = (&goal.deleted, &seen.expiry) {
-        let held = || Restore::entry_existed(was.scope_of(&goal.policy).cloned());
-        let restore = goal.restore.clone().unwrap_or_else(held);
-        // Scheduled by a grant that came while the entry was away, and takes it for its own.
-        if goal.end == End::NoneFound && !pending.restore.entry_existed && restore.entry_existed {
-            let revoke = PendingRevoke { restore, expires_at: goal.expires_at.unwrap_or(pending.expires_at) };
-            plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves: true });
-            return Ok(());
-        }
-    }
-    let Some(expires_at) = goal.expires_at else {
-        return Ok(());
+fn access(goal: &Goal<'_>, history: &History, seen: &Observation) -> Result<Access, Failure> {
+    let asked = AccessPolicy {
+        policy_arn: goal.policy.as_str().to_owned(),
+        access_scope: goal.scope.clone(),
+        associated_at: None,
     };
-    let before = goal.deleted.as_ref().or(seen.entry.present());
-    let restore = goal.restore.clone().or_else(|| ownership::restore(before, &goal.policy, &goal.scope));
-    let (slot, restore, moves) = match (&seen.expiry, restore) {
-        (Expiry::Pending(..), _) if goal.end == End::Scheduled => return Ok(()),
-        (Expiry::Pending(_, pending), _) if pending.expires_at == expires_at => return Ok(()),
-        (Expiry::Pending(slot, pending), _) => (slot, pending.restore.clone(), true),
-        (Expiry::Absent(slot), Some(restore)) => (slot, restore, false),
-        (Expiry::Absent(_) | Expiry::Unavailable(_), None) => return Ok(()),
-        (Expiry::Unknown(error), _) => return Err(Failure::from(error.clone())),
-        (Expiry::Unavailable(why), Some(_)) => {
+    let Some(entry) = seen.entry.present() else {
+        // An entry that this request has deleted to recreate it comes back as it was.
+        return Ok(match history.recreated() {
+            Some(was) => Access::CreateAsItWas(as_it_was(seen, was), with(was, &asked)),
+            None => Access::Create(vec![asked]),
+        });
+    };
+    // IAM's clock may be ahead of EKS's: the age of an entry that this request created itself proves nothing.
+    let created_here = history.created_entry() || goal.installation.created_by_grant(entry, goal.request_id);
+    if seen.entry_is_stale() && !created_here {
+        return Ok(Access::Replace(entry.clone(), vec![asked]));
+    }
+    if let Some(was) = history.recreated() {
+        let new = as_it_was(seen, was);
+        if new.groups != entry.kubernetes_groups || custom_username(seen, was) != custom_username(seen, entry) {
+            let content = serde_json::to_string(was).unwrap_or_default();
             return Err(Failure::new(
-                ErrorName::ExpiryUnavailable,
-                format!("the end of the access cannot be scheduled, so it is not given: {why}"),
-                "have the operator of this function mend that, or send the event without `duration` and take the access back by hand",
-            ));
+                ErrorName::Conflict,
+                "Another request created an access entry for the principal while this one recreated it.",
+                "Restore the groups and the username of the deleted entry with the AWS CLI, if they are still needed.",
+            )
+            .with_detail(format!("the deleted access entry: {content}")));
         }
+        return Ok(missing(entry, with(was, &asked)));
+    }
+    if goal.recreate && !created_here {
+        guard::recreation(goal.settings, entry, custom_username(seen, entry))?;
+        let replacement =
+            Replacement { old: entry.clone(), new: as_it_was(seen, entry), policies: with(entry, &asked) };
+        return Ok(Access::Recreate(Box::new(replacement)));
+    }
+    Ok(missing(entry, vec![asked]))
+}
+
+/// What an entry lacks of the policies that it should have. A scope is only ever widened.
+fn missing(entry: &AccessEntry, wanted: Vec<AccessPolicy>) -> Access {
+    let held = |arn: &str| entry.access_policies.iter().find(|held| held.policy_arn == arn);
+    let lacking: Vec<_> = wanted
+        .into_iter()
+        .filter_map(|policy| match held(&policy.policy_arn).map(|held| &held.access_scope) {
+            Some(scope) if scope.covers(&policy.access_scope) => None,
+            Some(scope) => Some(AccessPolicy { access_scope: scope.union(&policy.access_scope), ..policy }),
+            None => Some(policy),
+        })
+        .collect();
+    if lacking.is_empty() { Access::Held } else { Access::Associate(lacking) }
+}
+
+/// The policies of an entry, plus what was asked for.
+fn with(entry: &AccessEntry, asked: &AccessPolicy) -> Vec<AccessPolicy> {
+    let mut policies = entry.access_policies.clone();
+    match policies.iter_mut().find(|held| held.policy_arn == asked.policy_arn) {
+        Some(held) => held.access_scope = held.access_scope.union(&asked.access_scope),
+        None => policies.push(asked.clone()),
+    }
+    policies
+}
+
+/// An entry as another was. A username that EKS generated is left to EKS again, and tags of AWS's own can't be set.
+fn as_it_was(seen: &Observation, entry: &AccessEntry) -> NewEntry {
+    let tags = entry.tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
+    NewEntry {
+        username: custom_username(seen, entry).map(str::to_owned),
+        groups: entry.kubernetes_groups.clone(),
+        tags: tags.map(|(key, value)| (key.clone(), value.clone())).collect(),
+    }
+}
+
+fn custom_username<'a>(seen: &Observation, entry: &'a AccessEntry) -> Option<&'a str> {
+    entry.custom_username(&seen.principal)
+}
+
+fn warn(seen: &Observation, access: &Access, plan: &mut Plan) {
+    let cluster = &seen.cluster;
+    let creates = !matches!(access, Access::Held | Access::Associate(_));
+    if creates && cluster.authentication_mode != AuthenticationMode::Api {
+        plan.warn(
+            "AWS_AUTH_OVERRIDDEN",
+            format!("While the access entry exists, it decides about `{}`: groups that the aws-auth ConfigMap gives to this principal do not apply.", seen.principal),
+        );
+    }
+    let account = cluster.arn.split(':').nth(4).unwrap_or_default();
+    if seen.principal.account != account {
+        plan.warn(
+            "FOREIGN_ACCOUNT",
+            format!(
+                "`{}` is a principal of account {}, not of the cluster's account {account}.",
+                seen.principal, seen.principal.account
+            ),
+        );
+    }
+    if seen.principal.looks_like_identity_center() {
+        plan.warn(
+            "SSO_LOOKALIKE",
+            format!("`{}` has a name like a role of IAM Identity Center, but is none: its path is not Identity Center's. Anybody who may create roles can create one with such a name.", seen.principal),
+        );
+    }
+    let old = match access {
+        Access::Replace(old, _) => old,
+        Access::Recreate(replacement) => &replacement.old,
+        _ => return,
     };
-    let revoke = PendingRevoke { restore, expires_at };
-    plan.steps.push(Step::ScheduleRevoke { slot: slot.clone(), revoke, moves });
-    Ok(())
+    let owners = ownership::managed_by(old);
+    if !owners.is_empty() {
+        plan.warn(
+            "MANAGED_ELSEWHERE",
+            format!("Tags show that other tools manage the access entry ({}): they may report a difference, or restore the old entry. Tell their owner.", owners.join(", ")),
+        );
+    }
+    if matches!(access, Access::Replace(..)) {
+        plan.warn(
+            "ENTRY_REPLACED",
+            "The access entry belonged to a deleted principal with the same ARN. It is replaced by an entry with the access that you asked for. `replacedEntry` shows what the old entry held, and `nextSteps` how to restore it.",
+        );
+    } else {
+        let lost: Vec<_> = old.tags.keys().filter(|key| key.starts_with("aws:")).map(String::as_str).collect();
+        let lost = if lost.is_empty() {
+            String::new()
+        } else {
+            format!(" Tags of AWS can't be set again, so these are gone: {}.", lost.join(", "))
+        };
+        plan.warn(
+            "ENTRY_RECREATED",
+            format!("The access entry is deleted and recreated as it was, because the event says `recreateEntry`: it keeps its groups, username, policies and tags.{lost}"),
+        );
+    }
 }
 
-/// Deletes an entry and makes it as another was, which may be itself.
-fn anew(goal: &Goal, principal: &PrincipalArn, now: &AccessEntry, was: &AccessEntry, plan: &mut Plan) {
-    plan.steps.push(Step::DeleteEntry(Box::new(now.clone())));
-    create(goal, principal, Some(was), plan);
-    associate(goal, Some(was), None, plan);
-}
-
-/// Whether EKS still shows the entry that was deleted.
-fn is_same(was: &AccessEntry, now: &AccessEntry) -> bool {
-    was.created_at.is_some()
-        && (&was.arn, was.created_at, was.modified_at) == (&now.arn, now.created_at, now.modified_at)
-}
-
-/// Whether a grant that ran at the same time has found no entry, and made a bare one in the place of the one that was deleted.
-fn is_stopgap(goal: &Goal, was: &AccessEntry, now: &AccessEntry) -> bool {
-    let ours = ownership::is_ours(now);
-    let bare = now.kubernetes_groups.is_empty() && (ours || now.tags.is_empty());
-    let renamed = was.username.is_some() && now.username.is_some() && was.username != now.username;
-    let differs = was.kubernetes_groups != now.kubernetes_groups || renamed || ours;
-    let of_a_grant = |held: &AccessPolicy| held.policy_arn == goal.policy.as_str();
-    bare && differs && !ownership::is_ours(was) && (ours || now.access_policies.iter().all(of_a_grant))
-}
-
-/// An entry as it was, with what a grant has given by another one in the meantime.
-fn with_policies_of(was: &AccessEntry, now: &AccessEntry) -> AccessEntry {
-    let mut both = was.clone();
-    for given in &now.access_policies {
-        match both.access_policies.iter_mut().find(|held| held.policy_arn == given.policy_arn) {
-            Some(held) => held.access_scope = held.access_scope.union(&given.access_scope),
-            None => both.access_policies.push(given.clone()),
+fn give(goal: &Goal<'_>, seen: &Observation, access: Access, plan: &mut Plan) {
+    let ends = if end::is_scheduled(seen, plan) { Ends::Scheduled } else { Ends::Never };
+    let tags = goal.tags.clone().into_iter().chain([ends.tag()]).collect();
+    let new = NewEntry { tags, ..NewEntry::default() };
+    let exists = "the principal has an access entry of type STANDARD";
+    match access {
+        Access::Held => {
+            plan.skip(Operation::CreateAccessEntry, exists);
+            plan.skip(
+                Operation::AssociateAccessPolicy,
+                "the policy is associated already, with a scope that covers what was asked for",
+            );
         }
-    }
-    both
-}
-
-/// Whether this grant has made the entry itself: IAM's clock may be ahead of EKS's, so its age proves nothing.
-fn is_new(goal: &Goal, entry: &AccessEntry) -> bool {
-    goal.remade || ownership::is_of_grant(entry, &goal.tags)
-}
-
-/// Makes the entry: as it was, where there was one, else for this grant.
-fn create(goal: &Goal, principal: &PrincipalArn, before: Option<&AccessEntry>, plan: &mut Plan) {
-    plan.steps.push(Step::CreateEntry(match before {
-        None => NewEntry { tags: goal.tags.clone(), ..NewEntry::default() },
-        Some(entry) => NewEntry {
-            // A username that EKS made is left to EKS again.
-            username: entry.username.clone().filter(|username| *username != principal.default_username()),
-            groups: entry.kubernetes_groups.clone(),
-            // Tags of AWS's own (`aws:cloudformation:…`) cannot be set by anybody else.
-            tags: entry
-                .tags
-                .iter()
-                .filter(|(key, _)| !key.starts_with("aws:"))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-        },
-    }));
-}
-
-/// Associates what is wanted, and what a deleted entry had, with an entry that holds some of it already.
-fn associate(goal: &Goal, before: Option<&AccessEntry>, now: Option<&AccessEntry>, plan: &mut Plan) {
-    let mut wanted: Vec<AccessPolicy> = before.map(|entry| entry.access_policies.clone()).unwrap_or_default();
-    match wanted.iter_mut().find(|policy| policy.policy_arn == goal.policy.as_str()) {
-        Some(policy) => policy.access_scope = policy.access_scope.union(&goal.scope),
-        None => wanted.push(AccessPolicy {
-            policy_arn: goal.policy.as_str().to_owned(),
-            access_scope: goal.scope.clone(),
-            associated_at: None,
-        }),
-    }
-    let held = now.map(|entry| entry.access_policies.as_slice()).unwrap_or_default();
-    for policy in wanted {
-        let scope = held.iter().find(|held| held.policy_arn == policy.policy_arn).map(|held| &held.access_scope);
-        match scope {
-            Some(scope) if scope.covers(&policy.access_scope) => {
-                plan.skip(Operation::AssociateAccessPolicy, format!("the policy is associated already, with {scope}"));
-            }
-            scope => plan.steps.push(Step::AssociatePolicy {
-                scope: scope.map_or_else(|| policy.access_scope.clone(), |scope| scope.union(&policy.access_scope)),
-                policy: policy.policy_arn,
-            }),
+        Access::Associate(policies) => {
+            plan.skip(Operation::CreateAccessEntry, exists);
+            plan.steps.extend(policies.into_iter().map(associate));
         }
+        Access::Create(policies) => create(new, policies, plan),
+        Access::CreateAsItWas(was, policies) => create(was, policies, plan),
+        Access::Replace(old, policies) => {
+            plan.steps.push(Step::ReplaceEntry(Box::new(Replacement { old, new, policies })));
+        }
+        Access::Recreate(replacement) => plan.steps.push(Step::RecreateEntry(replacement)),
     }
+}
+
+fn create(new: NewEntry, policies: Vec<AccessPolicy>, plan: &mut Plan) {
+    plan.steps.push(Step::CreateEntry(new));
+    plan.steps.extend(policies.into_iter().map(associate));
+}
+
+fn associate(policy: AccessPolicy) -> Step {
+    Step::AssociatePolicy { policy: policy.policy_arn, scope: policy.access_scope }
 }

@@ -1,106 +1,165 @@
-//! The plan: what to do, given what is wanted and what was seen. Pure: no call, no clock, no choice left to whoever
-//! carries it out. Planning again after it was carried out yields nothing.
+//! The plan: what to do, given the goal, what was done already, and what was observed. Pure: no call, no clock, and no choice left to
+//! the execution. Planning again after execution yields nothing.
 
+mod end;
 mod grant;
 mod revoke;
 
-pub use grant::{End, Goal, grant, recoverable};
-pub use revoke::revoke;
+pub use grant::{Goal, ensure_recoverable, grant};
+pub use revoke::{RevokeGoal, ends_tag, revoke};
 
 use crate::aws::{NewEntry, Operation};
 use crate::error::{ErrorName, Failure};
-use crate::expiry::{PendingRevoke, Slot};
-use crate::observation::{AccessEntry, Observation};
+use crate::expiry::{PendingRevoke, ScheduleTarget};
+use crate::observation::{AccessEntry, AccessPolicy, Observation};
+use crate::ownership::Ends;
 use crate::scope::AccessScope;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Start the change of the authentication mode from `CONFIG_MAP` to `API_AND_CONFIG_MAP`.
-    OpenAccessEntries,
-    /// Wait until it is through. What EKS will show then is not known yet, so the plan is made anew after it.
+    ChangeAuthenticationMode,
+    /// Wait for the change. What EKS shows after it isn't known, so a pass of the execution ends here.
     AwaitAuthenticationMode,
-    /// Schedule the revoke, before anything is given that it takes back.
-    ScheduleRevoke {
+    /// Schedule the revoke, before anything is given that it removes.
+    CreateSchedule {
         /// Where.
-        slot: Slot,
-        /// What it will do, and when.
+        target: ScheduleTarget,
+        /// What it does, and when.
         revoke: PendingRevoke,
-        /// Whether one waits already, and is moved.
-        moves: bool,
     },
-    /// Delete the entry, to make it anew.
-    DeleteEntry(Box<AccessEntry>),
-    /// Make the entry.
+    /// Write the schedule that exists again, with another time or content.
+    UpdateSchedule {
+        /// Where.
+        target: ScheduleTarget,
+        /// What it does, and when.
+        revoke: PendingRevoke,
+    },
+    /// Replace a stale entry by one that holds exactly what was asked for. Executed as a unit: delete, create, associate.
+    ReplaceEntry(Box<Replacement>),
+    /// Recreate an entry as it was, plus what was asked for. Executed as a unit, too.
+    RecreateEntry(Box<Replacement>),
+    /// Create the entry.
     CreateEntry(NewEntry),
-    /// Associate a policy, in a scope that covers what was there and what is wanted.
+    /// Correct the tag of an entry of this installation that says whether an end is scheduled.
+    TagEntry {
+        /// The entry's ARN.
+        arn: String,
+        /// What the tag has to say.
+        ends: Ends,
+    },
+    /// Associate a policy, in a scope that covers what was there and what is asked for.
     AssociatePolicy {
         /// The policy's ARN.
         policy: String,
         /// How far.
         scope: AccessScope,
     },
-    /// Take a policy off the entry.
+    /// Disassociate a policy.
     DisassociatePolicy {
         /// The policy's ARN.
         policy: String,
     },
-    /// Delete the entry that a grant made.
-    RemoveEntry,
-    /// Remove the schedule of a revoke that has nothing to do any more.
-    CancelRevoke(Slot),
+    /// Delete the entry that a grant created.
+    DeleteEntry,
+    /// Delete the schedule of a revoke that has nothing left to do.
+    DeleteSchedule(ScheduleTarget),
+}
+
+/// An entry that is deleted and created again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replacement {
+    /// What is deleted.
+    pub old: AccessEntry,
+    /// What is created.
+    pub new: NewEntry,
+    /// What is associated with it.
+    pub policies: Vec<AccessPolicy>,
 }
 
 impl Step {
-    /// The name that results and logs show.
+    /// The API operations of the step, each with what it does, as results and logs show them.
     #[must_use]
-    pub fn operation(&self) -> String {
+    pub fn operations(&self) -> Vec<(String, String)> {
+        let one = |operation: Operation| vec![(operation.to_string(), self.describe())];
         match self {
-            Self::OpenAccessEntries => Operation::UpdateClusterConfig.to_string(),
-            Self::AwaitAuthenticationMode => "AwaitAuthenticationMode".to_owned(),
-            Self::ScheduleRevoke { moves: false, .. } => Operation::CreateSchedule.to_string(),
-            Self::ScheduleRevoke { moves: true, .. } => Operation::UpdateSchedule.to_string(),
-            Self::DeleteEntry(_) | Self::RemoveEntry => Operation::DeleteAccessEntry.to_string(),
-            Self::CreateEntry(_) => Operation::CreateAccessEntry.to_string(),
-            Self::AssociatePolicy { .. } => Operation::AssociateAccessPolicy.to_string(),
-            Self::DisassociatePolicy { .. } => Operation::DisassociateAccessPolicy.to_string(),
-            Self::CancelRevoke(_) => Operation::DeleteSchedule.to_string(),
+            Self::ChangeAuthenticationMode => one(Operation::UpdateClusterConfig),
+            Self::AwaitAuthenticationMode => vec![("AwaitAuthenticationMode".to_owned(), self.describe())],
+            Self::CreateSchedule { .. } => one(Operation::CreateSchedule),
+            Self::UpdateSchedule { .. } => one(Operation::UpdateSchedule),
+            Self::ReplaceEntry(replacement) | Self::RecreateEntry(replacement) => {
+                let mut parts = vec![(Operation::DeleteAccessEntry.to_string(), self.describe())];
+                let create = Self::CreateEntry(replacement.new.clone());
+                let associates = replacement.policies.iter().map(|held| Self::AssociatePolicy {
+                    policy: held.policy_arn.clone(),
+                    scope: held.access_scope.clone(),
+                });
+                parts.extend(std::iter::once(create).chain(associates).flat_map(|step| step.operations()));
+                parts
+            }
+            Self::CreateEntry(_) => one(Operation::CreateAccessEntry),
+            Self::TagEntry { .. } => one(Operation::TagResource),
+            Self::AssociatePolicy { .. } => one(Operation::AssociateAccessPolicy),
+            Self::DisassociatePolicy { .. } => one(Operation::DisassociateAccessPolicy),
+            Self::DeleteEntry => one(Operation::DeleteAccessEntry),
+            Self::DeleteSchedule(_) => one(Operation::DeleteSchedule),
+        }
+    }
+
+    /// What tells the steps of one request apart: the kind of step, and its target.
+    #[must_use]
+    pub fn key(&self) -> (&'static str, &str) {
+        match self {
+            Self::ChangeAuthenticationMode => ("ChangeAuthenticationMode", ""),
+            Self::AwaitAuthenticationMode => ("AwaitAuthenticationMode", ""),
+            Self::CreateSchedule { target, .. } => ("CreateSchedule", &target.name),
+            Self::UpdateSchedule { target, .. } => ("UpdateSchedule", &target.name),
+            Self::ReplaceEntry(_) => ("ReplaceEntry", ""),
+            Self::RecreateEntry(_) => ("RecreateEntry", ""),
+            Self::CreateEntry(_) => ("CreateEntry", ""),
+            Self::TagEntry { arn, .. } => ("TagEntry", arn),
+            Self::AssociatePolicy { policy, .. } => ("AssociatePolicy", policy),
+            Self::DisassociatePolicy { policy } => ("DisassociatePolicy", policy),
+            Self::DeleteEntry => ("DeleteEntry", ""),
+            Self::DeleteSchedule(target) => ("DeleteSchedule", &target.name),
         }
     }
 
     /// What it does, for a person.
     #[must_use]
     pub fn describe(&self) -> String {
+        let age = |entry: &AccessEntry| {
+            entry.created_at.map_or_else(|| "of unknown age".to_owned(), |time| format!("created at {time}"))
+        };
         match self {
-            Self::OpenAccessEntries => {
-                "switch the authentication mode from CONFIG_MAP to API_AND_CONFIG_MAP; there is no way back".to_owned()
+            Self::ChangeAuthenticationMode => {
+                "change the authentication mode from CONFIG_MAP to API_AND_CONFIG_MAP, which can't be undone".to_owned()
             }
-            Self::AwaitAuthenticationMode => "wait until EKS has switched the authentication mode".to_owned(),
-            Self::ScheduleRevoke { revoke, moves: false, .. } => {
-                format!("schedule the revoke for {}", revoke.expires_at)
-            }
-            Self::ScheduleRevoke { revoke, moves: true, .. } => {
-                format!("move the scheduled revoke to {}", revoke.expires_at)
-            }
-            Self::DeleteEntry(entry) => format!(
-                "delete the access entry of {}, to make it anew as it was",
-                entry.created_at.map_or_else(|| "unknown age".to_owned(), |time| time.to_string())
+            Self::AwaitAuthenticationMode => "wait until EKS has changed the authentication mode".to_owned(),
+            Self::CreateSchedule { revoke, .. } => format!("schedule the revoke for {}", revoke.expires_at),
+            Self::UpdateSchedule { revoke, .. } => format!("set the scheduled revoke to {}", revoke.expires_at),
+            Self::ReplaceEntry(replacement) => format!(
+                "delete the stale access entry {}, to replace it by one with what was asked for",
+                age(&replacement.old)
             ),
+            Self::RecreateEntry(replacement) => {
+                format!("delete the access entry {}, to recreate it as it was", age(&replacement.old))
+            }
             Self::CreateEntry(entry) if entry.groups.is_empty() => "create an access entry of type STANDARD".to_owned(),
             Self::CreateEntry(entry) => {
                 format!("create an access entry of type STANDARD with groups {}", entry.groups.join(", "))
             }
-            Self::AssociatePolicy { policy, scope } => {
-                format!("associate {} with {scope}", policy_name(policy))
-            }
+            Self::TagEntry { ends, .. } => format!("tag the access entry with {}={}", ends.tag().0, ends.tag().1),
+            Self::AssociatePolicy { policy, scope } => format!("associate {} with {scope}", policy_name(policy)),
             Self::DisassociatePolicy { policy } => format!("disassociate {}", policy_name(policy)),
-            Self::RemoveEntry => "delete the access entry that the grant made".to_owned(),
-            Self::CancelRevoke(_) => "remove the scheduled revoke, which has nothing left to do".to_owned(),
+            Self::DeleteEntry => "delete the access entry that the grant created".to_owned(),
+            Self::DeleteSchedule(_) => "delete the scheduled revoke, which has nothing left to do".to_owned(),
         }
     }
 }
 
-/// What to do, in order; and what not to do, and why.
+/// What to do, in order; and what is not done, and why.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// What to do.
@@ -115,16 +174,20 @@ impl Plan {
     fn skip(&mut self, operation: Operation, why: impl Into<String>) {
         self.skipped.push((operation, why.into()));
     }
+
+    fn warn(&mut self, code: &'static str, message: impl Into<String>) {
+        self.warnings.push((code, message.into()));
+    }
 }
 
-fn foreign_type(seen: &Observation, entry: &AccessEntry) -> Failure {
+fn non_standard_entry(seen: &Observation, entry: &AccessEntry) -> Failure {
     Failure::new(
         ErrorName::AccessEntryConflict,
         format!(
-            "`{}` has an access entry of type {} on cluster `{}`, which lets nodes or AWS itself in and must not be touched",
+            "`{}` has an access entry of type {} on cluster `{}`: nodes or AWS itself use it, so it must not be changed.",
             seen.principal, entry.r#type, seen.cluster.name
         ),
-        "name another principal: one that people use",
+        "Name a principal that people use.",
     )
 }
 

@@ -1,42 +1,53 @@
 //! The plan of a revoke.
 
-use super::{Plan, Step, foreign_type, policy_name};
+use super::{Plan, Step, non_standard_entry, policy_name};
 use crate::arn::PolicyArn;
 use crate::aws::Operation;
 use crate::error::Failure;
-use crate::expiry::Expiry;
 use crate::observation::{AccessEntry, EntryState, Observation};
-use crate::ownership;
+use crate::ownership::{self, Ends, Installation};
 use crate::request::Restore;
 
-/// Plans to take back what a grant of a policy gave, and to put back what was there before it. `restore` is what the
-/// grant wrote down; without it, nothing tells whose the access is, and just the policy is taken off.
+/// What a revoke is to remove. It doesn't change during the request.
+#[derive(Debug, Clone)]
+pub struct RevokeGoal<'a> {
+    /// The policy.
+    pub policy: PolicyArn,
+    /// What was there before the grant; without it, only the policy is disassociated.
+    pub restore: Option<Restore>,
+    /// Which entries are this function's.
+    pub installation: &'a Installation,
+}
+
+/// Plans to remove what a grant of a policy gave, and to restore what was there before it.
 ///
 /// # Errors
-/// If the principal's entry is of a type that must not be touched.
-pub fn revoke(policy: &PolicyArn, restore: Option<&Restore>, seen: &Observation) -> Result<Plan, Failure> {
+/// If the principal's entry is of a type that must not be changed.
+pub fn revoke(goal: &RevokeGoal<'_>, seen: &Observation) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
     match &seen.entry {
-        EntryState::Present(entry) if entry.r#type != "STANDARD" => return Err(foreign_type(seen, entry)),
-        EntryState::Present(entry) => take_back(policy, restore, entry, &mut plan),
+        EntryState::Present(entry) if entry.r#type != "STANDARD" => return Err(non_standard_entry(seen, entry)),
+        EntryState::Present(entry) => remove(goal, seen, entry, &mut plan),
         EntryState::Absent => plan.skip(Operation::DeleteAccessEntry, "the principal has no access entry"),
         EntryState::Unreadable => {
-            plan.skip(Operation::DeleteAccessEntry, "there are no access entries in this authentication mode");
+            plan.skip(Operation::DeleteAccessEntry, "this authentication mode has no access entries");
         }
     }
-    if let Expiry::Pending(slot, _) = &seen.expiry {
-        plan.steps.push(Step::CancelRevoke(slot.clone()));
+    if let Some(target) = seen.expiry.target() {
+        plan.steps.push(Step::DeleteSchedule(target.clone()));
     }
     Ok(plan)
 }
 
 /// Never widens anything: of what is held, that stays which was there before the grant.
-fn take_back(policy: &PolicyArn, restore: Option<&Restore>, entry: &AccessEntry, plan: &mut Plan) {
+fn remove(goal: &RevokeGoal<'_>, seen: &Observation, entry: &AccessEntry, plan: &mut Plan) {
+    let policy = &goal.policy;
     let held = entry.scope_of(policy);
-    let before = restore.and_then(|restore| restore.access_scope.as_ref());
+    let before = goal.restore.as_ref().and_then(|restore| restore.access_scope.as_ref());
     let stays = held.zip(before).and_then(|(held, before)| held.intersection(before));
-    let entry_is_ours = ownership::is_ours(entry) || restore.is_some_and(|restore| !restore.entry_existed);
-    let others = others_on(entry, policy);
+    let grant_created_it =
+        goal.installation.created(entry) || goal.restore.as_ref().is_some_and(|restore| !restore.entry_existed);
+    let others = used_by_others(goal, seen, entry);
     match (held, stays) {
         (Some(held), Some(stays)) if stays.covers(held) => {
             plan.skip(Operation::DisassociateAccessPolicy, format!("the policy reached {held} before the grant, too"));
@@ -44,38 +55,51 @@ fn take_back(policy: &PolicyArn, restore: Option<&Restore>, entry: &AccessEntry,
         (Some(_), Some(scope)) => {
             plan.steps.push(Step::AssociatePolicy { policy: policy.as_str().to_owned(), scope });
         }
-        (_, None) if restore.is_some() && entry_is_ours && others.is_empty() => {
-            plan.steps.push(Step::RemoveEntry);
+        (_, None) if goal.restore.is_some() && grant_created_it && others.is_empty() => {
+            plan.steps.push(Step::DeleteEntry);
         }
         (Some(_), None) => {
             plan.steps.push(Step::DisassociatePolicy { policy: policy.as_str().to_owned() });
-            if entry_is_ours {
-                plan.warnings.push((
+            if grant_created_it && !others.is_empty() {
+                plan.warn(
                     "ENTRY_KEPT",
                     format!(
-                        "the grant made the access entry, but it stays, for others use it by now: {}",
+                        "The grant created the access entry, but the entry is kept, because others use it by now: {}.",
                         others.join("; ")
                     ),
-                ));
+                );
             }
         }
         (None, _) => plan.skip(Operation::DisassociateAccessPolicy, "the policy is not associated with the entry"),
     }
 }
 
-/// What hangs on an entry beside a policy, and so was added by somebody else.
-fn others_on(entry: &AccessEntry, policy: &PolicyArn) -> Vec<String> {
+/// What an entry holds beside a policy, and so was added by others.
+fn used_by_others(goal: &RevokeGoal<'_>, seen: &Observation, entry: &AccessEntry) -> Vec<String> {
     let mut others: Vec<String> = entry
         .access_policies
         .iter()
-        .filter(|held| held.policy_arn != policy.as_str())
+        .filter(|held| held.policy_arn != goal.policy.as_str())
         .map(|held| format!("{} with {}", policy_name(&held.policy_arn), held.access_scope))
         .collect();
     if !entry.kubernetes_groups.is_empty() {
         others.push(format!("groups {}", entry.kubernetes_groups.join(", ")));
     }
-    if !entry.tags.is_empty() && !ownership::is_ours(entry) {
-        others.push("tags that this function did not set".to_owned());
+    if let Some(username) = entry.custom_username(&seen.principal) {
+        others.push(format!("the username {username}"));
+    }
+    let tags: Vec<_> = goal.installation.tags_of_others(entry).collect();
+    if !tags.is_empty() {
+        others.push(format!("tags that this function did not set: {}", tags.join(", ")));
     }
     others
+}
+
+/// How the tag of an entry has to change after a revoke that keeps the entry. `others_end`: whether an end is scheduled for another one
+/// of its policies.
+#[must_use]
+pub fn ends_tag(installation: &Installation, entry: &AccessEntry, others_end: bool) -> Option<Step> {
+    let says = ownership::ends(entry).filter(|_| installation.created(entry))?;
+    let arn = entry.arn.clone()?;
+    (says == Ends::Scheduled && !others_end).then_some(Step::TagEntry { arn, ends: Ends::Never })
 }

@@ -26,7 +26,10 @@ fn world(external_id: Option<&str>) -> World {
 }
 
 fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world)).with("TARGET_ROLE_NAME", "eks-break-glass-target").with_schedules()
+    Scene::new(Simulation::new(world))
+        .with("TARGET_ROLE_NAME", "eks-break-glass-target")
+        .with("ALLOWED_ACCOUNTS", THERE)
+        .with_schedules()
 }
 
 fn event() -> Value {
@@ -82,11 +85,11 @@ async fn the_session_is_kept_and_renewed_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_role_is_taken_on_in_the_functions_own_region_and_used_in_the_clusters() {
+async fn role_is_assumed_in_the_functions_own_region_and_used_in_the_clusters() {
     let scene = scene(world(None));
     scene.send(&event()).await.unwrap();
     for call in scene.aws.calls() {
-        let expected = if ["AssumeRole", "GetSchedule"].contains(&call.operation) { "eu-west-1" } else { "us-east-1" };
+        let expected = if call.caller.contains(HOME) { "eu-west-1" } else { "us-east-1" };
         assert!(call.service == "iam" || call.region == expected, "{call:?}");
     }
 }
@@ -109,7 +112,10 @@ async fn no_more_than_so_many_accounts_are_kept() {
                 Policy::allow_all(),
             );
     }
-    let scene = Scene::new(Simulation::new(world)).with("TARGET_ROLE_NAME", "eks-break-glass-target");
+    let accounts: Vec<String> = (0..=KEPT).map(account).collect();
+    let scene = Scene::new(Simulation::new(world))
+        .with("TARGET_ROLE_NAME", "eks-break-glass-target")
+        .with("ALLOWED_ACCOUNTS", &accounts.join(","));
     let visit = async |number| {
         let account = account(number);
         let event = json!({
@@ -133,7 +139,7 @@ async fn the_external_id_has_to_be_right() {
     let guarded = scene(world(Some("right")));
     let denied = guarded.send(&event()).await.unwrap_err();
     assert_eq!(denied.name, ErrorName::PermissionDenied);
-    for words in ["sts:AssumeRole", ROLE, "TARGET_EXTERNAL_ID", "target-account.yaml", "nothing was changed"] {
+    for words in ["sts:AssumeRole", ROLE, "TARGET_EXTERNAL_ID", "target-account.yaml", "Nothing was changed."] {
         assert!(denied.message.contains(words), "{words}: {}", denied.message);
     }
     let guarded = guarded.with("TARGET_EXTERNAL_ID", "right");

@@ -226,7 +226,7 @@ async fn a_change_of_mode_that_eks_refuses_has_failed_and_says_why() {
         let rule = mock!(Client::update_cluster_config).then_http_response(move || refusal(400, code, message));
         let failure = Failure::from(aws(&[&rule]).update_cluster_config("prod", None).await.unwrap_err());
         assert_eq!(failure.name, ErrorName::AuthenticationModeFailed);
-        assert!(failure.what.contains(message), "{failure:?}");
+        assert!(failure.detail.as_ref().is_some_and(|detail| detail.contains(message)), "{failure:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use eks_break_glass::announce::Announcement;
 use eks_break_glass::aws::{Answered, ApiErrorKind, Aws, ClusterConnectors, Connection, Decision, Schedule};
 use eks_break_glass::clock::Deadline;
-use eks_break_glass::expiry::Slot;
+use eks_break_glass::expiry::ScheduleTarget;
 use eks_break_glass::region::Region;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -75,13 +75,13 @@ fn deadline() -> Deadline {
     Deadline::after(Duration::from_mins(10))
 }
 
-fn slot() -> Slot {
-    Slot {
+fn slot() -> ScheduleTarget {
+    ScheduleTarget {
         name: "prod-1-2".to_owned(),
         group: "break-glass".to_owned(),
         role_arn: "arn:aws:iam::111122223333:role/schedules".to_owned(),
         dead_letter_arn: Some("arn:aws:sqs:eu-west-1:111122223333:undelivered".to_owned()),
-        function_arn: "arn:aws:lambda:eu-west-1:111122223333:function:f".to_owned(),
+        target_arn: "arn:aws:lambda:eu-west-1:111122223333:function:f".to_owned(),
     }
 }
 

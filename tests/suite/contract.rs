@@ -89,6 +89,7 @@ async fn every_event_does_what_it_is_documented_for() {
         let scene = Scene::new(Simulation::new(world.with_schedule_group(GROUP)))
             .with_schedules()
             .with("TARGET_ROLE_NAME", "eks-break-glass-target")
+            .with("ALLOWED_ACCOUNTS", "444455556666")
             .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSAdminPolicy");
         let status =
             scene.send(&event).await.unwrap_or_else(|failed| panic!("{}: {failed:?}", path.display()))["status"]
@@ -160,11 +161,14 @@ fn table(document: &str, heading: &str) -> BTreeSet<String> {
 #[test]
 fn the_documented_warnings_are_those_of_the_code() {
     let mut of_the_code = BTreeSet::new();
-    for path in ["grant", "revoke", "inspect", "apply"] {
+    for path in ["grant", "revoke", "inspect", "execute", "mode_change"] {
         of_the_code.extend(codes(&read(&format!("src/{path}.rs")), &["journal.warn("]));
     }
-    of_the_code.extend(codes(&read("src/handler.rs"), &["NOT_ANNOUNCED: &str ="]));
-    of_the_code.extend(codes(&read("src/plan/revoke.rs"), &["warnings.push(("]));
+    of_the_code.extend(codes(&read("src/handler.rs"), &["ANNOUNCEMENT_FAILED: &str ="]));
+    for path in ["grant", "revoke"] {
+        of_the_code.extend(codes(&read(&format!("src/plan/{path}.rs")), &["plan.warn("]));
+    }
+    of_the_code.extend(codes(&read("src/outcome.rs"), &["code: "]));
     assert_eq!(table(&read("docs/events.md"), "## Warnings"), of_the_code);
 }
 
@@ -270,18 +274,22 @@ fn what_decides_does_nothing() {
         "expiry",
         "findings",
         "guard",
+        "history",
         "json",
         "kubeconfig",
+        "next_steps",
         "observation",
         "outcome",
         "ownership",
         "pattern",
+        "plan/end",
         "plan/grant",
         "plan/mod",
         "plan/revoke",
         "request",
         "review",
         "scope",
+        "session_policy",
         "settings",
         "text",
         "words",

@@ -13,7 +13,7 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, EntrySnapshot, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{FUNCTION, GROUP, Scene, warnings};
+use crate::scene::{FUNCTION, GROUP, Scene, lacking, warnings};
 
 pub(crate) const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 pub(crate) const POLICY: &str = "AmazonEKSClusterAdminPolicy";
@@ -98,7 +98,7 @@ async fn the_schedule_is_as_documented() {
         let [schedule] = world.schedules()[..] else { panic!("one schedule") };
         // The name is for ever: a later version has to find what this one has scheduled.
         assert_eq!(schedule.name, "prod-eaa5a32575ca-69ba0699c0cbf242ba93fa20");
-        assert_eq!((schedule.group.as_str(), schedule.target_arn.as_str()), (GROUP, FUNCTION));
+        assert_eq!((schedule.group.as_str(), schedule.target_arn.clone()), (GROUP, format!("{FUNCTION}:revoke")));
         assert_eq!((schedule.maximum_event_age, schedule.maximum_retry_attempts), (86_400, 185));
         assert_eq!(schedule.role_arn, "arn:aws:iam::111122223333:role/eks-break-glass-schedules");
         let dead_letters = schedule.dead_letter_arn.as_deref();
@@ -259,16 +259,16 @@ async fn where_the_end_cannot_be_scheduled_nothing_is_granted() {
     for (name, scene, wanted) in cases {
         let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
         assert_eq!(failed.name, wanted, "{name}: {}", failed.message);
-        assert!(failed.message.contains("nothing was changed"), "{name}: {}", failed.message);
+        assert!(failed.message.contains("Nothing was changed."), "{name}: {}", failed.message);
         assert!(entries(&scene).is_empty() && schedules(&scene).is_empty(), "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_missing_permission_is_named() {
-    let scene = scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["iam:PassRole"])));
+    let scene = scene(world(Mode::Api).with_policy(lacking(&["iam:PassRole"])));
     let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
-    let resource = "allow `iam:PassRole` on `arn:aws:iam::111122223333:role/eks-break-glass-schedules`";
+    let resource = "Allow `iam:PassRole` on `arn:aws:iam::111122223333:role/eks-break-glass-schedules`";
     assert!(failed.message.contains(resource), "{}", failed.message);
 }
 
@@ -293,7 +293,7 @@ async fn a_grant_that_comes_to_nothing_takes_its_schedule_back() {
     scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
     let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PermissionDenied);
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     assert!(schedules(&scene).is_empty());
 }
 

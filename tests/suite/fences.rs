@@ -6,7 +6,7 @@ use eks_break_glass::region::Region;
 use eks_break_glass::request::Request;
 use serde_json::{Value, json};
 
-use crate::settings::settings;
+use crate::settings::{function, settings};
 
 #[test]
 fn the_guard_says_what_the_table_says() {
@@ -21,7 +21,11 @@ fn the_guard_says_what_the_table_says() {
             }
         }
         let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-        let judged = guard::request(&settings(&[(setting, row["value"].as_str().unwrap())]).unwrap(), &request);
+        let judged = guard::request(
+            &settings(&[(setting, row["value"].as_str().unwrap())]).unwrap(),
+            Some(&function()),
+            &request,
+        );
         assert_eq!(judged.is_ok(), row["allowed"], "{row}");
         if let Err(failure) = judged {
             assert_eq!(failure.name, ErrorName::RequestDenied);

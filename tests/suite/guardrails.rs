@@ -14,12 +14,14 @@ use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
 use crate::scene::{GROUP, Scene};
-use crate::settings::settings;
+use crate::settings::{function, settings};
 
 fn judge(variables: &[(&str, &str)], event: &Value) -> Result<(), Failure> {
-    let settings = settings(variables).unwrap();
+    let place = [("SCHEDULE_GROUP", GROUP), ("SCHEDULE_ROLE_ARN", "arn:aws:iam::111122223333:role/schedules")];
+    let variables: Vec<_> = place.into_iter().chain(variables.iter().copied()).collect();
+    let settings = settings(&variables).unwrap();
     let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-    guard::request(&settings, &request)
+    guard::request(&settings, Some(&function()), &request)
 }
 
 fn event() -> Value {
@@ -160,7 +162,7 @@ async fn assert_refused(scene: &Scene, event: &Value, setting: &str) {
     }
     assert_eq!(failed.name, ErrorName::RequestDenied, "{event}: {}", failed.message);
     assert!(failed.message.contains(&format!("`{setting}`")), "{event}: {}", failed.message);
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     // Neither dry runs nor inspections are announced.
     if event["dryRun"] != true && event["action"] != "inspect" {
         let events = scene.aws.world(|world| world.bus_events().to_vec());
@@ -190,7 +192,7 @@ async fn there_is_no_way_round_allowed_clusters() {
         assert_allowed(&guarded(world(), setting, allowed), &grant(&json!({}))).await;
     }
     let scene = guarded(world(), setting, "arn:aws:eks:eu-west-1:111122223333:cluster/prod");
-    let scene = scene.with("TARGET_ROLE_NAME", "there");
+    let scene = scene.with("TARGET_ROLE_NAME", "there").with("ALLOWED_ACCOUNTS", "444455556666");
     for event in [
         json!({"clusterName": "dev"}),
         json!({"clusterName": "Prod"}),
@@ -208,7 +210,10 @@ async fn there_is_no_way_round_allowed_clusters() {
     }
     // A name stands for that cluster in every account and region that the function reaches; who means one of them writes its ARN.
     assert_allowed(
-        &guarded(world(), setting, "prod").with("TARGET_ROLE_NAME", "there"),
+        &guarded(world(), setting, "prod")
+            .with("TARGET_ROLE_NAME", "there")
+            .with("ALLOWED_ACCOUNTS", "444455556666")
+            .with("ALLOWED_PRINCIPALS", TEAM_ADMIN),
         &grant(&json!({"clusterName": ELSEWHERE})),
     )
     .await;
@@ -230,7 +235,6 @@ async fn there_is_no_way_round_allowed_principals() {
         "arn:aws:iam::111122223333:role/team/*",
         "arn:aws:iam::111122223333:role//team/admin",
         "arn:aws:iam::111122223333:role/x:role/team/admin",
-        "arn:aws:iam::111122223333:role/team/../outsider",
         "arn:aws:iam::111122223333:role/team%2Fadmin",
         "arn:aws:iam::111122223333:role/te\u{430}m/admin",
         "arn:aws:iam::111122223333:role/team/admin/",
@@ -238,6 +242,10 @@ async fn there_is_no_way_round_allowed_principals() {
     ] {
         assert_refused_unseen(&scene, &grant(&json!({"principalArn": principal})), setting).await;
     }
+    // A path is no file's: this role would be in the team's path, if it existed.
+    let literal = grant(&json!({"principalArn": "arn:aws:iam::111122223333:role/team/../outsider"}));
+    assert_eq!(scene.send(&literal).await.unwrap_err().name, ErrorName::PrincipalNotFound);
+    assert!(calls(&scene).iter().all(|call| !call.changes()));
     // Whose session it is, IAM tells; what it tells is judged before anything is changed.
     assert_refused(&scene, &grant(&session("outsider")), setting).await;
     assert_refused(
@@ -369,8 +377,11 @@ async fn there_is_no_way_into_another_account_without_a_role_to_take_on() {
         event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         event
     };
-    assert_allowed(&guarded(world(), setting, "there"), &there(json!({}))).await;
-    let scene = guarded(world(), setting, "");
+    let allowed = |name: &str| {
+        guarded(world(), setting, name).with("ALLOWED_ACCOUNTS", "444455556666").with("ALLOWED_PRINCIPALS", TEAM_ADMIN)
+    };
+    assert_allowed(&allowed("there"), &there(json!({}))).await;
+    let scene = allowed("");
     for fields in [
         json!({}),
         json!({"principalArn": "arn:aws:iam::444455556666:role/x"}),

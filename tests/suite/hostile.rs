@@ -23,17 +23,20 @@ use simulator::{Simulation, World};
 
 use crate::scene::{GROUP, LAMBDA_TIMEOUT, Scene};
 use crate::schema;
+use crate::settings::function;
 
 const ADMIN: &str = "arn:aws:iam::111122223333:role/team/admin";
 const BUS: &str = "security";
 /// No message about an event is longer, in characters, however long the event is.
 const LONGEST_MESSAGE: usize = 1300;
 /// What guards the function in this module.
-const GUARDRAILS: [(&str, &str); 5] = [
+const GUARDRAILS: [(&str, &str); 7] = [
     ("ALLOWED_CLUSTERS", "arn:aws:eks:eu-west-1:111122223333:cluster/prod"),
     ("ALLOWED_PRINCIPALS", "arn:aws:iam::*:role/team/*"),
     ("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy"),
     ("MAX_DURATION", "8h"),
+    ("SCHEDULE_GROUP", GROUP),
+    ("SCHEDULE_ROLE_ARN", "arn:aws:iam::111122223333:role/eks-break-glass-schedules"),
     ("REQUIRE_REASON", "true"),
 ];
 
@@ -348,7 +351,7 @@ fn whatever_is_made_of_them_is_refused_presentably_or_means_what_it_says() {
         let examined = catch_unwind(AssertUnwindSafe(|| match Request::parse(&event, &home()) {
             Ok(request) => {
                 assert_means_what_it_says(&event, &request);
-                let passes = guard::request(&settings, &request).is_ok();
+                let passes = guard::request(&settings, Some(&function()), &request).is_ok();
                 if passes {
                     assert_within_the_guardrails(&request);
                 }
@@ -412,7 +415,7 @@ fn assert_means_what_it_says(event: &str, request: &Request) {
             let kind = if arn.kind == PrincipalKind::Role { "role" } else { "user" };
             let (path, name) = path_and_name(arn);
             assert_eq!(*text, format!("arn:{}:iam::{}:{kind}/{path}{name}", arn.partition, arn.account));
-            assert!(path.is_ascii() && !path.contains([':', '*', '?', '%']) && !path.contains("//"), "{path}");
+            assert!(path.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
         }
     }
     if let Action::Grant(grant) = &request.action {

@@ -6,6 +6,8 @@
 //! | `adapter`, `adapter_services` | what the SDK sends, of EKS and of the other services, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
 //! | `modes`, `recreation` | the same where the authentication mode has to change, or the entry to be made anew |
+//! | `paths` | every path to access against every guardrail |
+//! | `security` | one test for each case of the security findings |
 //! | `accounts` | clusters of other accounts and regions |
 //! | `announcements` | what the event bus is told |
 //! | `chat` | commands, signatures, approvals and messages in Slack |
@@ -13,6 +15,7 @@
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
 //! | `interruption` | the same, killed or failing at any call, in thousands of worlds |
+//! | `endless` | sequences of requests by two installations, at once too: no access without an end |
 //! | `hostile` | hundreds of events that nobody means well with, and millions that are made from them |
 //! | `schema` | the JSON Schemas of events, results and announcements: everything in this suite fits them |
 //! | `log` | the lines of the log |
@@ -33,6 +36,7 @@ mod adapter_services;
 mod announcements;
 mod chat;
 mod contract;
+mod endless;
 mod expiry;
 mod fences;
 mod guardrails;
@@ -41,6 +45,7 @@ mod inspection;
 mod interruption;
 mod log;
 mod modes;
+mod paths;
 mod planner;
 mod principals;
 mod recreation;
@@ -49,6 +54,7 @@ mod revoke;
 mod runtime;
 mod scene;
 mod schema;
+mod security;
 mod settings;
 mod verification;
 mod workflow;

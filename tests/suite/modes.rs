@@ -18,7 +18,7 @@ async fn config_map_is_switched_and_followed_to_its_end() {
     let result = scene.send(&event()).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     assert_eq!(result["cluster"]["authenticationMode"], json!({"before": "CONFIG_MAP", "after": "API_AND_CONFIG_MAP"}));
-    assert_eq!(warnings(&result), ["AUTHENTICATION_MODE_CHANGED"]);
+    assert_eq!(warnings(&result), ["AWS_AUTH_OVERRIDDEN", "AUTHENTICATION_MODE_CHANGED"]);
     assert!(is_admin(&scene, ADMIN));
     let steps = steps(&result);
     for step in [
@@ -81,7 +81,7 @@ async fn another_update_that_does_not_end_is_in_progress_and_no_change_is_claime
     let scene = scene(World::new().with_cluster(cluster).with_principal(Principal::new(ADMIN)));
     let result = scene.send(&with(&json!({"waitSeconds": 30}))).await.unwrap();
     assert_eq!(result["status"], "IN_PROGRESS");
-    assert_eq!(warnings(&result), ["AUTHENTICATION_MODE_CHANGING"]);
+    assert_eq!(warnings(&result), ["AWS_AUTH_OVERRIDDEN", "AUTHENTICATION_MODE_CHANGING"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn a_change_of_mode_that_fails_is_told_with_its_reason() {
     let untold = scene(world().with_policy(Policy::article())).send(&event()).await.unwrap_err();
     assert_eq!(untold.name, ErrorName::AuthenticationModeFailed);
     assert!(untold.message.contains("`eks:DescribeUpdate`"), "{}", untold.message);
-    assert!(untold.message.contains("already changed"), "{}", untold.message);
+    assert!(untold.message.contains("Already changed"), "{}", untold.message);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,14 @@
-//! An entry that is deleted to be made anew: as it was, and what it had is not lost on the way, nor said to be there where it is not.
+//! Entries that are deleted and created again: a stale one is replaced, an unproven one recreated as it was, and neither is lost on the way.
 
 use eks_break_glass::error::ErrorName;
-use serde_json::{Value, json};
+use serde_json::json;
 use simulator::fault::{At, Fault, Kind};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, Scene, warnings};
+use crate::scene::{GROUP, Scene, lacking, warnings};
 use crate::workflow::{ADMIN, event, is_admin, scene, with, world};
 
 /// A principal that was made anew, and the entry of the earlier one, with all that an entry can have.
@@ -27,28 +27,51 @@ fn stale() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_entry_is_found_and_made_anew_as_it_was() {
+async fn stale_entry_is_replaced_by_what_was_asked_and_its_content_is_kept_on_record() {
     let entry = Entry::new(ADMIN)
         .made_for_id("AROAEARLIER")
         .with_group("deployers")
         .with_username("admin:{{SessionName}}")
         .with_tag("team", "platform")
-        .with_policy("AmazonEKSViewPolicy", Scope::cluster())
+        .with_policy("AmazonEKSViewPolicy", Scope::namespaces(&["team-a"]))
         .with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
     let world =
         world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
-    let scene = scene(world);
-    let before = scene.aws.world(|world| world.snapshot("prod"));
-    assert!(!is_admin(&scene, ADMIN), "it looks healthy and lets nobody in");
-    let result = scene.send(&event()).await.unwrap();
+    let scene = scene(world.with_event_bus("security")).with("EVENT_BUS", "security");
+    assert!(!is_admin(&scene, ADMIN), "it looks healthy and gives no access");
+    let result = scene.send(&with(&json!({"accessScope": {"type": "namespace", "namespaces": ["b"]}}))).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
-    assert!(warnings(&result).contains(&"ENTRY_RECREATED".to_owned()));
-    assert!(is_admin(&scene, ADMIN));
-    assert_eq!(scene.aws.world(|world| world.snapshot("prod")), before);
-    assert_eq!(scene.logged("snapshot").len(), 1);
-    assert_eq!(result["undo"], Value::Null, "the policy was there before");
-    let again = scene.send(&event()).await.unwrap();
-    assert_eq!(again["status"], "ALREADY_GRANTED", "a repaired entry is not stale any more");
+    assert_eq!(warnings(&result), ["ENTRY_REPLACED"]);
+    assert_eq!(result["accessEntry"]["createdByThisGrant"], true);
+    let now = scene.aws.world(|world| world.snapshot("prod"))[ADMIN].clone();
+    assert!(now.groups.is_empty() && !now.tags.contains_key("team"), "{now:?}");
+    let held: Vec<_> = now.policies.values().collect();
+    assert_eq!(held, [&Scope::namespaces(&["b"])], "exactly what was asked for");
+
+    let replaced = &result["replacedEntry"];
+    assert_eq!(replaced["kubernetesGroups"], json!(["deployers"]));
+    assert_eq!((&replaced["type"], &replaced["username"]), (&json!("STANDARD"), &json!("admin:{{SessionName}}")));
+    assert_eq!(replaced["tags"], json!({"team": "platform"}));
+    assert_eq!(replaced["accessPolicies"].as_array().unwrap().len(), 2);
+    assert!(replaced["createdAt"].is_string());
+    let announced = scene.aws.world(|world| world.bus_events()[0].detail["replacedEntry"].clone());
+    assert_eq!(announced, *replaced);
+    assert_eq!(scene.logged("snapshot")[0]["accessEntry"]["kubernetesGroups"], json!(["deployers"]));
+    let steps: Vec<_> = result["nextSteps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect();
+    let create = steps.iter().find(|step| step.starts_with("aws eks create-access-entry")).unwrap();
+    for part in
+        ["--kubernetes-groups 'deployers'", "--username 'admin:{{SessionName}}'", r#"--tags '{"team":"platform"}'"#]
+    {
+        assert!(create.contains(part), "{part} in {create}");
+    }
+    let associates: Vec<_> = steps.iter().filter(|step| step.starts_with("aws eks associate-access-policy")).collect();
+    assert_eq!(associates.len(), 2);
+    assert!(associates.iter().any(|step| step.contains("--access-scope 'type=namespace,namespaces=team-a'")));
+
+    let again = scene.send(&with(&json!({"accessScope": {"type": "namespace", "namespaces": ["b"]}}))).await.unwrap();
+    assert_eq!(again["status"], "ALREADY_GRANTED", "the new entry is not stale");
+    assert_eq!(scene.send(&result["undo"]).await.unwrap()["status"], "REVOKED");
+    assert!(scene.aws.world(|world| world.snapshot("prod")).is_empty(), "the undo removes the entry");
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,13 +97,13 @@ async fn if_an_entry_cannot_be_made_again_the_error_holds_it() {
     let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER").with_group("deployers");
     let world = world(Mode::Api)
         .with_principal(Principal::new(ADMIN).recreated_at(World::START))
-        .with_policy(Policy::allow_all().without(&["eks:CreateAccessEntry"]))
+        .with_policy(lacking(&["eks:CreateAccessEntry"]))
         .with_entry("prod", entry);
     let scene = scene(world);
     let failed = scene.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PermissionDenied);
     for part in [
-        "already changed: the access entry was deleted",
+        "Already changed: the stale access entry was deleted",
         "\"kubernetesGroups\":[\"deployers\"]",
         "`eks:CreateAccessEntry`",
     ] {
@@ -97,21 +120,32 @@ async fn if_the_answer_to_a_delete_is_lost_the_error_holds_the_entry_too() {
     scene.aws.inject(Fault::new(At::Every("DeleteAccessEntry"), Kind::ResetAfterEffect));
     let failed = scene.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ServiceUnavailable);
-    for part in ["the answer was lost: DeleteAccessEntry", "\"kubernetesGroups\":[\"deployers\"]"] {
+    for part in ["because their answers were lost: DeleteAccessEntry", "\"kubernetesGroups\":[\"deployers\"]"] {
         assert!(failed.message.contains(part), "{part} in {}", failed.message);
     }
 }
 
+/// An entry that IAM can't prove to be stale, because the function isn't allowed to ask.
+fn unproven() -> Scene {
+    let scene = Scene::new(Simulation::new(stale().with_policy(lacking(&["iam:GetRole"]))));
+    scene.with("ALLOWED_GROUPS", "deploy*").with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy")
+}
+
 #[tokio::test(start_paused = true)]
-async fn calls_that_fail_for_a_while_lose_nothing_of_it() {
+async fn calls_that_fail_for_a_while_lose_nothing_of_a_recreated_entry() {
     // More often than the SDK tries by itself, so that the first of them would fail the grant.
     for kind in [Kind::Throttled, Kind::ServerError(500), Kind::ResetBeforeEffect, Kind::ResetAfterEffect] {
         for operation in ["CreateAccessEntry", "AssociateAccessPolicy"] {
-            let scene = Scene::new(Simulation::new(stale()));
+            let scene = unproven();
             let before = scene.aws.world(|world| world.snapshot("prod"));
             scene.aws.inject(Fault::new(At::Next(operation, 6), kind));
-            let result = scene.send(&event()).await.unwrap_or_else(|failed| panic!("{operation} {kind:?}: {failed:?}"));
+            let result = scene
+                .send(&with(&json!({"recreateEntry": true})))
+                .await
+                .unwrap_or_else(|failed| panic!("{operation} {kind:?}: {failed:?}"));
             assert_eq!(result["status"], "GRANTED");
+            assert!(warnings(&result).contains(&"ENTRY_RECREATED".to_owned()));
+            assert!(is_admin(&scene, ADMIN));
             assert_eq!(scene.aws.world(|world| world.snapshot("prod")), before, "{operation} {kind:?}");
         }
     }
@@ -121,9 +155,9 @@ async fn calls_that_fail_for_a_while_lose_nothing_of_it() {
 async fn tags_that_may_not_be_set_are_named() {
     let scene = Scene::new(Simulation::new(stale().with_policy(Policy::allow_all().without(&["eks:TagResource"]))));
     let result = scene.send(&event()).await.unwrap();
-    assert_eq!(warnings(&result), ["ENTRY_RECREATED", "TAGS_NOT_SET"]);
+    assert_eq!(warnings(&result), ["ENTRY_REPLACED", "TAGS_NOT_SET"]);
     let said = result["warnings"][1]["message"].as_str().unwrap();
-    assert!(said.contains("team=platform"), "{said}");
+    assert!(said.contains("eks-break-glass:ends=never"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

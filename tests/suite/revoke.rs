@@ -15,7 +15,7 @@ use crate::expiry::{
     ADMIN, HOUR, MINUTE, POLICY, VIEW, after, changes, entries, grant, is_admin, revoke, scene, schedules, statuses,
     world,
 };
-use crate::scene::{Scene, warnings};
+use crate::scene::{FUNCTION, Scene, warnings};
 
 /// Every kind of starting world: name, entry, and the scope that is granted.
 fn starting_worlds() -> Vec<(&'static str, Option<Entry>, Value)> {
@@ -78,7 +78,11 @@ async fn a_grant_undone_gives_back_exactly_what_was_there() {
                     let revoked = scene.send(&result["undo"]).await.unwrap();
                     assert_eq!(revoked["status"], "REVOKED", "{name}");
                 }
-                assert_eq!(entries(&scene), before, "{name}, by schedule: {by_schedule}, untagged: {article}");
+                // The stale entry gave its principal nothing, so there is nothing to restore.
+                // The article's role can't ask IAM: then the entry isn't known to be stale.
+                let replaced = name == "a stale entry" && !article;
+                let expected = if replaced { BTreeMap::new() } else { before };
+                assert_eq!(entries(&scene), expected, "{name}, by schedule: {by_schedule}, untagged: {article}");
                 assert!(schedules(&scene).is_empty());
             }
         }
@@ -113,7 +117,7 @@ async fn a_revoke_by_hand_finds_what_to_put_back_and_removes_the_schedule() {
     assert!(schedules(&scene).is_empty());
     let commands = result["nextSteps"].as_array().unwrap();
     assert!(commands.iter().any(|command| command.as_str().unwrap().contains("clusterrolebindings,rolebindings")));
-    assert_eq!(warnings(&result), ["ACCESS_LINGERS"]);
+    assert_eq!(warnings(&result), ["ACCESS_MAY_PERSIST"]);
 }
 
 /// The schedule that cannot be seen may hold it.
@@ -126,7 +130,7 @@ async fn a_revoke_by_hand_that_cannot_see_what_to_put_back_waits_for_a_retry() {
     scene.aws.inject(Fault::new(At::Next("GetSchedule", 4), Kind::ServerError(500)));
     let failed = scene.send(&revoke(&json!({}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ServiceUnavailable);
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     assert_eq!(scene.send(&revoke(&json!({}))).await.unwrap()["status"], "REVOKED");
     assert_eq!(entries(&scene), before);
 }
@@ -134,7 +138,7 @@ async fn a_revoke_by_hand_that_cannot_see_what_to_put_back_waits_for_a_retry() {
 /// The entry of a grant that is under way has no policy yet: a revoke of another one is none of its business.
 #[tokio::test(start_paused = true)]
 async fn a_revoke_of_a_policy_that_is_not_there_leaves_the_entry() {
-    let ours = Entry::new(ADMIN).with_tag("eks-break-glass:made-by", "eks-break-glass 0.1.0");
+    let ours = Entry::new(ADMIN).with_tag("eks-break-glass:function", FUNCTION);
     let scene = scene(world(Mode::Api).with_entry("prod", ours)).with("ALLOWED_POLICIES", VIEW);
     let before = entries(&scene);
     let result = scene.send(&revoke(&json!({"policyArn": VIEW}))).await.unwrap();
@@ -158,7 +162,7 @@ async fn revoking_twice_finds_nothing_the_second_time() {
 #[tokio::test(start_paused = true)]
 async fn of_two_grants_of_one_policy_the_second_is_undone_by_itself_and_the_first_with_it() {
     let first = Entry::new(ADMIN)
-        .with_tag("eks-break-glass:made-by", "eks-break-glass 0.1.0")
+        .with_tag("eks-break-glass:function", FUNCTION)
         .with_tag("eks-break-glass:grant-id", "an-earlier-request")
         .with_tag("eks-break-glass:policy", VIEW)
         .with_policy(VIEW, Scope::namespaces(&["team-a"]));
@@ -188,7 +192,7 @@ async fn without_evidence_just_the_policy_is_taken_off() {
 
 #[tokio::test(start_paused = true)]
 async fn without_evidence_not_even_an_entry_of_this_function_is_deleted() {
-    let entry = Entry::new(ADMIN).with_tag("eks-break-glass:made-by", "eks-break-glass 0.1.0");
+    let entry = Entry::new(ADMIN).with_tag("eks-break-glass:function", FUNCTION);
     let entry = entry.with_tag("eks-break-glass:policy", VIEW).with_policy(POLICY, Scope::cluster());
     let scene = scene(world(Mode::Api).with_entry("prod", entry));
     let result = scene.send(&revoke(&json!({}))).await.unwrap();

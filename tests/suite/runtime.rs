@@ -169,7 +169,7 @@ async fn an_aws_that_does_not_answer_is_a_service_that_is_not_available() {
     let mut environment = function().env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").start().await.unwrap();
     let (name, message) = failed(&mut environment, &event).await;
     assert_eq!(name, "ServiceUnavailable");
-    assert!(message.contains("nothing was changed"), "{message}");
+    assert!(message.contains("Nothing was changed."), "{message}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use simulator::Simulation;
+use simulator::policy::Policy;
 
 use crate::schema;
 
@@ -27,8 +28,10 @@ pub(crate) const LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// The cluster whose API server is there to be asked.
 pub(crate) const CLUSTER: &str = "prod";
-/// The function's own ARN.
+/// The function's own ARN, without a qualifier.
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:eks-break-glass";
+/// The Lambda request id of every request, unless a test says otherwise.
+pub(crate) const REQUEST_ID: &str = "8f507cfc-xmpl-4697-b07a-ac58fc914c95";
 /// Its schedule group.
 pub(crate) const GROUP: &str = "eks-break-glass";
 
@@ -37,6 +40,8 @@ pub(crate) struct Scene {
     /// The simulated AWS.
     pub(crate) aws: Simulation,
     settings: HashMap<String, String>,
+    arn: String,
+    access_key_id: String,
     function: OnceLock<Function>,
     log: Arc<Mutex<Vec<Value>>>,
 }
@@ -45,7 +50,33 @@ impl Scene {
     /// The function, with its default settings, in that AWS.
     pub(crate) fn new(aws: Simulation) -> Self {
         let settings = HashMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]);
-        Self { aws, settings, function: OnceLock::new(), log: Arc::default() }
+        Self {
+            aws,
+            settings,
+            arn: FUNCTION.to_owned(),
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            function: OnceLock::new(),
+            log: Arc::default(),
+        }
+    }
+
+    /// The same as another installation: another function, with its own access key.
+    pub(crate) fn installed_as(mut self, arn: &str, access_key_id: &str) -> Self {
+        arn.clone_into(&mut self.arn);
+        access_key_id.clone_into(&mut self.access_key_id);
+        self
+    }
+
+    /// The same installation in that AWS: its log is shared.
+    pub(crate) fn over(&self, aws: Simulation) -> Self {
+        Self {
+            aws,
+            settings: self.settings.clone(),
+            arn: self.arn.clone(),
+            access_key_id: self.access_key_id.clone(),
+            function: OnceLock::new(),
+            log: Arc::clone(&self.log),
+        }
     }
 
     /// The same with a setting.
@@ -67,8 +98,8 @@ impl Scene {
         tokio::time::advance(time).await;
         let mut answers = Vec::new();
         for delivery in self.aws.due() {
-            assert_eq!(delivery.target, FUNCTION, "without the alias that it was called by");
-            answers.push(self.send(&serde_json::from_str(&delivery.input).unwrap()).await);
+            assert_eq!(delivery.target, format!("{FUNCTION}:revoke"), "the alias of Scheduler alone");
+            answers.push(self.send_through("revoke", &serde_json::from_str(&delivery.input).unwrap()).await);
         }
         answers
     }
@@ -83,19 +114,43 @@ impl Scene {
         self.send_text(&event.to_string(), timeout).await
     }
 
-    /// Sends the text of an event, which `serde_json` might write otherwise. Whatever is answered or announced has to be as the schemas
-    /// say.
+    /// Sends an event through an alias.
+    pub(crate) async fn send_through(&self, alias: &str, event: &Value) -> Result<Value, Failed> {
+        self.invoke(&format!("{}:{alias}", self.arn), REQUEST_ID, &event.to_string(), LAMBDA_TIMEOUT)
+            .await
+            .map(|result| read(&result))
+    }
+
+    /// Sends an event under another request id, as Lambda gives every invocation.
+    pub(crate) async fn send_as(&self, request_id: &str, event: &Value) -> Result<Value, Failed> {
+        self.invoke(&self.arn, request_id, &event.to_string(), LAMBDA_TIMEOUT).await.map(|result| read(&result))
+    }
+
+    /// Sends the text of an event, which `serde_json` might write otherwise.
     pub(crate) async fn send_text(&self, event: &str, timeout: Duration) -> Result<Value, Failed> {
+        self.answer_text(event, timeout).await.map(|result| read(&result))
+    }
+
+    /// The same, and the text of the answer.
+    pub(crate) async fn answer_text(&self, event: &str, timeout: Duration) -> Result<String, Failed> {
+        self.invoke(&format!("{}:live", self.arn), REQUEST_ID, event, timeout).await
+    }
+
+    /// Whatever is answered or announced has to be as the schemas say.
+    async fn invoke(&self, arn: &str, request_id: &str, event: &str, timeout: Duration) -> Result<String, Failed> {
         let mut context = Context::default();
-        "8f507cfc-xmpl-4697-b07a-ac58fc914c95".clone_into(&mut context.request_id);
-        format!("{FUNCTION}:live").clone_into(&mut context.invoked_function_arn);
+        request_id.clone_into(&mut context.request_id);
+        arn.clone_into(&mut context.invoked_function_arn);
         let now = self.aws.world(|world| world.now());
         let end = now.as_millisecond() + i64::try_from(timeout.as_millis()).unwrap();
         context.deadline = u64::try_from(end).unwrap();
         let payload = RawValue::from_string(event.to_owned()).unwrap();
         let function = self.function.get_or_init(|| self.start()).clone();
-        let answer = function.handle(LambdaEvent::new(payload, context)).await;
-        answer.iter().for_each(schema::assert_result);
+        let answer =
+            Box::pin(function.handle(LambdaEvent::new(payload, context))).await.map(|result| result.get().to_owned());
+        if let Ok(result) = &answer {
+            schema::assert_result(&read(result));
+        }
         self.aws.world(|world| {
             world.bus_events().last().into_iter().for_each(|event| schema::assert_announcement(&event.detail));
         });
@@ -104,8 +159,8 @@ impl Scene {
 
     fn start(&self) -> Function {
         let settings = Settings::read(|name| self.settings.get(name).cloned()).map(|settings| {
-            let credentials =
-                Credentials::new("ASIAEXAMPLE", "very-secret", Some("token-of-the-session".to_owned()), None, "test");
+            let token = Some("token-of-the-session".to_owned());
+            let credentials = Credentials::new(self.access_key_id.clone(), "very-secret", token, None, "test");
             let cluster = SharedHttpConnector::new(Door::ApiServer(self.aws.clone()));
             let clusters = ClusterConnectors::new(move |_| Ok(cluster.clone()));
             let connector = SharedHttpConnector::new(Door::Aws(self.aws.clone()));
@@ -134,6 +189,10 @@ impl Scene {
         lines.retain(|line| line["message"] == message);
         lines
     }
+}
+
+fn read(result: &str) -> Value {
+    serde_json::from_str(result).unwrap()
 }
 
 /// A door of the simulation, as the SDK's connector.
@@ -182,4 +241,10 @@ pub(crate) fn steps(result: &Value) -> Vec<String> {
 /// The codes of a result's warnings.
 pub(crate) fn warnings(result: &Value) -> Vec<String> {
     result["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A policy that allows everything but those actions: they are missing, not denied.
+pub(crate) fn lacking(actions: &[&str]) -> Policy {
+    let statement = serde_json::json!({ "Effect": "Allow", "NotAction": actions, "Resource": "*" });
+    Policy::parse(&serde_json::json!({ "Version": "2012-10-17", "Statement": statement }).to_string()).unwrap()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use eks_break_glass::arn::FunctionArn;
 use eks_break_glass::settings::Settings;
 
 /// Settings from a few variables; `AWS_REGION` is there.
@@ -11,11 +12,19 @@ pub(crate) fn settings(variables: &[(&str, &str)]) -> Result<Settings, Vec<Strin
     Settings::read(|name| environment.get(name).map(|&value| value.to_owned())).map_err(|wrong| wrong.0)
 }
 
+/// The function's own ARN, as it was invoked without a qualifier.
+pub(crate) fn function() -> FunctionArn {
+    FunctionArn::parse(crate::scene::FUNCTION).unwrap()
+}
+
 #[test]
 fn nothing_set_is_the_documented_default() {
     let settings = settings(&[]).unwrap();
     assert_eq!(settings.allowed_clusters, ["*"]);
-    assert_eq!(settings.allowed_principals, ["*"]);
+    assert_eq!(settings.allowed_principals, None, "any principal of the cluster's own account");
+    assert_eq!((settings.allowed_groups, settings.allowed_accounts), (Vec::new(), Vec::new()));
+    assert!(!settings.require_approval && !settings.grants_frozen);
+    assert_eq!(settings.emergency_max_duration, Some(jiff::SignedDuration::from_hours(1)));
     assert_eq!(settings.allowed_policies, ["AmazonEKSClusterAdminPolicy"]);
     assert!(settings.allow_authentication_mode_change && !settings.require_reason);
     assert_eq!(settings.schedule, None);

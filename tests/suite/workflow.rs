@@ -13,7 +13,7 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Delays, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{Scene, steps, warnings};
+use crate::scene::{Scene, lacking, steps, warnings};
 
 pub(crate) const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const SSO: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
@@ -74,8 +74,11 @@ async fn a_fresh_grant_takes_four_round_trips_and_lets_the_principal_in() {
     assert_eq!(result["verification"]["controlPlane"], "CONFIRMED");
     assert_eq!(result["expiresAt"], Value::Null);
     assert_eq!(result["warnings"], json!([]));
-    assert_eq!(result["nextSteps"][0], "aws eks update-kubeconfig --name prod --region eu-west-1");
+    assert_eq!(result["nextSteps"][0], "aws eks update-kubeconfig --name 'prod' --region 'eu-west-1'");
     assert_eq!(result["nextSteps"][1], "kubectl auth can-i '*' '*' --all-namespaces");
+    let whose = result["nextSteps"][2].as_str().unwrap();
+    assert!(whose.contains(ADMIN) && whose.contains("credentials"), "{whose}");
+    assert!(result["nextSteps"][3].as_str().unwrap().contains("up to 30 seconds"));
     assert_eq!(
         result["undo"],
         json!({
@@ -177,7 +180,7 @@ async fn what_an_answer_was_lost_to_before_another_refusal_may_have_been_done() 
         scene.aws.inject(Fault::new(At::Every(operation), Kind::Throttled));
         let failed = scene.send(&event()).await.unwrap_err();
         assert_eq!(failed.name, ErrorName::Throttled);
-        let doubt = format!("may have been carried out, for the answer was lost: {operation}");
+        let doubt = format!("may have been carried out, because their answers were lost: {operation}");
         assert!(failed.message.contains(&doubt), "{}", failed.message);
     }
 }
@@ -189,7 +192,7 @@ async fn what_was_lost_and_is_there_is_named_as_changed() {
     scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
     let failed = scene.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PermissionDenied);
-    assert!(failed.message.contains("already changed: the access entry was created"), "{}", failed.message);
+    assert!(failed.message.contains("Already changed: the access entry was created"), "{}", failed.message);
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +201,7 @@ async fn a_node_role_is_never_touched() {
     let scene = scene(world);
     let failed = scene.send(&with(&json!({"recreateEntry": true}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::AccessEntryConflict);
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     assert_eq!(changes(&scene), [""; 0]);
 }
 
@@ -247,7 +250,7 @@ async fn a_principal_that_nobody_knows_is_refused_before_anything_is_changed() {
     let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
     let failed = scene.send(&typo).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     assert_eq!(changes(&scene), [""; 0]);
 }
 
@@ -259,7 +262,7 @@ async fn where_iam_cannot_be_asked_eks_has_two_minutes_to_know_the_principal() {
     let failed = scene.send(&typo).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
     assert!(begun.elapsed() > Duration::from_secs(100) && begun.elapsed() < Duration::from_secs(130));
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,7 +321,7 @@ async fn clusters_that_are_not_there_or_cannot_be_recovered_are_told_apart() {
     let failed =
         scene(world(Mode::Api)).send(&json!({"clusterName": "pord", "principalArn": ADMIN})).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ClusterNotFound);
-    for (status, word) in [("CREATING", "wait"), ("PENDING", "wait"), ("DELETING", "deleted"), ("FAILED", "failed")] {
+    for (status, word) in [("CREATING", "Wait"), ("PENDING", "Wait"), ("DELETING", "deleted"), ("FAILED", "failed")] {
         let world = World::new()
             .with_cluster(Cluster::new("prod", Mode::Api).with_status(status))
             .with_principal(Principal::new(ADMIN));
@@ -351,11 +354,11 @@ async fn a_missing_permission_is_named_with_its_resource() {
         "eks:CreateAccessEntry",
         "eks:AssociateAccessPolicy",
     ] {
-        let scene = scene(world(Mode::Api).with_policy(Policy::allow_all().without(&[action])));
+        let scene = scene(world(Mode::Api).with_policy(lacking(&[action])));
         let failed = scene.send(&event()).await.unwrap_err();
         assert_eq!(failed.name, ErrorName::PermissionDenied, "{action}");
         assert!(
-            failed.message.contains(&format!("allow `{action}` on `arn:aws:eks:eu-west-1:111122223333:")),
+            failed.message.contains(&format!("Allow `{action}` on `arn:aws:eks:eu-west-1:111122223333:")),
             "{}",
             failed.message
         );
@@ -367,7 +370,7 @@ async fn a_duration_is_refused_before_anything_is_changed() {
     let scene = scene(world(Mode::ConfigMap));
     let failed = scene.send(&with(&json!({"duration": "1h"}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ExpiryUnavailable);
-    assert!(failed.message.contains("nothing was changed"), "{}", failed.message);
+    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     assert_eq!(changes(&scene), [""; 0]);
 }
 
@@ -428,9 +431,9 @@ async fn a_lost_answer_is_named_in_the_error() {
     let failed = scene.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ServiceUnavailable);
     for part in [
-        "already changed: the access entry was created",
-        "may have been carried out, for the answer was lost: AssociateAccessPolicy",
-        "send the same event again",
+        "Already changed: the access entry was created",
+        "may have been carried out, because their answers were lost: AssociateAccessPolicy",
+        "Send the same event again",
     ] {
         assert!(failed.message.contains(part), "{part} in {}", failed.message);
     }

@@ -43,6 +43,8 @@ class Values(dict):
 
 def parameters(template=TEMPLATE, **given):
     """The template's values; ARNs of some of its resources among them."""
+    if template is TARGET:
+        given = {"FunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:eks-break-glass"} | given
     values = Values(template, given)
     if template is TEMPLATE:
         function = values["FunctionName"]
@@ -59,6 +61,8 @@ def parameters(template=TEMPLATE, **given):
                 case "AWS::SQS::Queue":
                     queue = resources[name]["QueueName"]
                     values |= {f"{name}.QueueName": queue, f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"}
+                case "AWS::Lambda::Alias":
+                    values[name] = f"{values['EksBreakGlassFunction.Arn']}:{resources[name]['Name']}"
                 case "AWS::S3::Bucket":
                     # It begins with the stack's name, which is the function's by default.
                     bucket = f"{function}-{name.lower()}-0123456789ab"

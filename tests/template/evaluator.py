@@ -1,9 +1,23 @@
-"""Evaluates IAM policies, one question and one answer a line, by MiniStack's evaluator. Runs where MiniStack is installed."""
+"""Evaluates IAM policies, one question and one answer a line, with MiniStack's evaluator. Runs where MiniStack is installed."""
 
 import json
 import sys
 
-from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+from ministack.core import iam_evaluator
+from ministack.core.iam_evaluator import EvalContext, evaluate, fnmatch_iam_cs, parse_policy_document
+
+
+def arn_like(actual, expected):
+    """Compares field by field, as IAM does and MiniStack doesn't: no wildcard crosses a colon into the next field. Source: "Amazon Resource Name
+    (ARN) condition operators" in the IAM User Guide."""
+    fields, patterns = actual.split(":", 5), expected.split(":", 5)
+    return len(fields) == len(patterns) == 6 and all(map(fnmatch_iam_cs, fields, patterns))
+
+
+for operator in ("arnequals", "arnlike"):
+    iam_evaluator._CONDITION_OPS[operator] = arn_like
+for operator in ("arnnotequals", "arnnotlike"):
+    iam_evaluator._CONDITION_OPS[operator] = lambda actual, expected: not arn_like(actual, expected)
 
 
 def answer(question):

@@ -1,15 +1,11 @@
-"""The template agrees with the code: settings, permissions, and the fences of the role."""
+"""The template agrees with the code: settings, permissions, and who may call what."""
 
 import json
 import re
 
 import pytest
 from cloudformation import ACCOUNT, REGION, ROOT, TARGET, TEMPLATE, parameters, resolve, role_policies
-from test_fences import QUEUE, SSO
-
-
-def listed(value):
-    return value if isinstance(value, list) else [value]
+from test_iam_policies import QUEUE, SSO, listed
 
 
 def settings_of_the_readme():
@@ -23,11 +19,26 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
     code = (ROOT / "src/settings.rs").read_text()
     for name, value in variables.items():
         assert f'"{name}"' in code, f"{name} is not read"
-        [source] = re.findall(r"'(?:Ref|Fn::GetAtt)': '(\w+)[.\w]*'", str(value))
+        [source] = set(re.findall(r"'(?:Ref|Fn::GetAtt)': '(\w+)[.\w]*'", str(value)))
         assert source in TEMPLATE["Parameters"] or source in TEMPLATE["Resources"]
 
 
-def test_an_external_id_is_not_used_without_a_role_to_take_on():
+@pytest.mark.parametrize(
+    ("setting", "parameter", "value"),
+    [
+        ("ALLOWED_PRINCIPALS", "AllowedPrincipals", f"{SSO},arn:aws:iam::{ACCOUNT}:user/jane"),
+        ("ALLOWED_GROUPS", "AllowedGroups", "dev-*,user:ci-*"),
+        ("ALLOWED_ACCOUNTS", "AllowedAccounts", "444455556666,777788889999"),
+    ],
+)
+def test_an_empty_list_is_an_absent_setting(setting, parameter, value):
+    """The function refuses a list that is set but empty."""
+    function = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]
+    assert setting not in resolve(function, parameters())["Environment"]["Variables"]
+    assert resolve(function, parameters(**{parameter: value}))["Environment"]["Variables"][setting] == value
+
+
+def test_an_external_id_is_not_used_without_a_role_to_assume():
     external_id = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]["TARGET_EXTERNAL_ID"]
     typed = {"TargetExternalId": "whatever SAM asked for"}
     assert resolve(external_id, parameters(**typed)) == ""
@@ -37,16 +48,18 @@ def test_an_external_id_is_not_used_without_a_role_to_take_on():
 def test_defaults_are_those_of_the_documentation():
     values = parameters()
     variables = TEMPLATE["Resources"]["EksBreakGlassFunction"]["Properties"]["Environment"]["Variables"]
-    resolved = {name: resolve(value, values) for name, value in variables.items()}
-    assert resolved["ALLOWED_CLUSTERS"] == resolved["ALLOWED_PRINCIPALS"] == "*"
+    resolved = resolve(variables, values)
+    assert resolved["ALLOWED_CLUSTERS"] == "*"
     assert resolved["ALLOWED_POLICIES"] == "AmazonEKSClusterAdminPolicy"
     assert resolved["ALLOW_AUTHENTICATION_MODE_CHANGE"] == "true"
-    assert resolved["REQUIRE_REASON"] == "false"
+    assert resolved["REQUIRE_REASON"] == resolved["REQUIRE_APPROVAL"] == resolved["GRANTS_FROZEN"] == "false"
+    assert resolved["EMERGENCY_MAX_DURATION"] == "0", "no emergency grants"
+    assert (resolved["DEFAULT_DURATION"], resolved["MAX_DURATION"]) == ("1h", "12h"), "no access without an end"
     assert resolved["LOG_LEVEL"] == "INFO"
     assert resolved["SCHEDULE_GROUP"] == "eks-break-glass"
     set_by_default = {name for name, value in resolved.items() if value}
     assert resolved["EVENT_BUS"] == "default", "nobody gets in unseen"
-    assert len(set_by_default) == 10, "everything else is off"
+    assert len(set_by_default) == 14, "everything else is off"
 
 
 def test_the_role_has_exactly_the_actions_that_the_adapter_calls():
@@ -102,9 +115,13 @@ def test_group_role_and_queue_are_the_stacks_own():
 
 def test_a_revoke_that_fails_is_tried_again_and_then_kept():
     resources = TEMPLATE["Resources"]
-    retries = resources["EksBreakGlassFunction"]["Properties"]["EventInvokeConfig"]
-    assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 21600), "the most that Lambda does"
-    assert retries["DestinationConfig"]["OnFailure"] == {"Type": "SQS", "Destination": {"Fn::GetAtt": "UndeliveredRevokes.Arn"}}
+    function, revoke = (resources["EksBreakGlassFunction"]["Properties"]["EventInvokeConfig"], resources["RevokeInvokeConfig"]["Properties"])
+    for retries in (function, revoke):
+        assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 21600), "the most that Lambda does"
+        assert retries["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "UndeliveredRevokes.Arn"}
+    # A configuration belongs to one alias, and can't be created before it.
+    assert revoke["Qualifier"] == resources["RevokeAlias"]["Properties"]["Name"]
+    assert resources["RevokeInvokeConfig"]["DependsOn"] == "RevokeAlias"
     queue = resources["UndeliveredRevokes"]
     assert queue["DeletionPolicy"] == queue["UpdateReplacePolicy"] == "Retain"
     assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
@@ -129,8 +146,15 @@ def test_one_message_in_the_queue_is_an_alarm():
     assert alarm["EvaluationPeriods"] == 1
 
 
+def test_the_function_has_the_aliases_of_its_callers():
+    aliases = [resource["Properties"] for resource in TEMPLATE["Resources"].values() if resource["Type"] == "AWS::Lambda::Alias"]
+    assert sorted(alias["Name"] for alias in aliases) == ["approved", "revoke"]
+    for alias in aliases:
+        assert (alias["FunctionName"], alias["FunctionVersion"]) == ({"Ref": "EksBreakGlassFunction"}, "$LATEST")
+
+
 @pytest.mark.parametrize("name", ["eks-break-glass", "team-a-break-glass"])
-def test_scheduler_may_invoke_just_this_function_and_only_for_this_group(name):
+def test_scheduler_invokes_only_the_alias_revoke_and_only_for_this_group(name):
     values = parameters(FunctionName=name)
     role = resolve(TEMPLATE["Resources"]["ScheduleRole"]["Properties"], values)
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
@@ -139,8 +163,8 @@ def test_scheduler_may_invoke_just_this_function_and_only_for_this_group(name):
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": source}}
     [policy] = role["Policies"]
     may = {statement["Action"]: statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]}
-    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
-    assert may == {"lambda:InvokeFunction": function, "sqs:SendMessage": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}-undelivered"}
+    alias = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:revoke"
+    assert may == {"lambda:InvokeFunction": alias, "sqs:SendMessage": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}-undelivered"}
 
 
 def test_the_function_runs_in_a_vpc_only_where_one_is_given():
@@ -150,11 +174,12 @@ def test_the_function_runs_in_a_vpc_only_where_one_is_given():
     assert parameters()["VpcSubnetIds"] == [""]
 
 
-def test_the_role_in_another_account_is_fenced_as_the_functions_own():
+@pytest.mark.parametrize("given", [{}, {"AllowedPrincipals": SSO, "AllowedClusters": "dev-*,prod", "AllowedGroups": "dev-*"}], ids=["defaults", "restricted"])
+def test_the_role_in_another_account_is_restricted_as_the_functions_own(given):
     own = TEMPLATE["Resources"]["FunctionRole"]["Properties"]["Policies"]
-    [fences] = [policy["PolicyDocument"] for policy in own if policy["PolicyName"] == "break-glass"]
+    [restrictions] = [policy["PolicyDocument"] for policy in own if policy["PolicyName"] == "break-glass"]
     [there] = TARGET["Resources"]["TargetRole"]["Properties"]["Policies"]
-    assert there["PolicyDocument"] == fences
+    assert resolve(there["PolicyDocument"], parameters(TARGET, **given)) == resolve(restrictions, parameters(**given))
     changes = [template["Resources"]["ChangeAuthenticationMode"] for template in (TEMPLATE, TARGET)]
     assert changes[0]["Properties"]["PolicyDocument"] == changes[1]["Properties"]["PolicyDocument"]
     assert changes[0]["Condition"] == changes[1]["Condition"]
@@ -177,24 +202,29 @@ def test_a_runbook_is_given_all_that_it_is_written_with(name):
     assert machine["Type"] == "STANDARD"
 
 
-def test_the_runbook_may_invoke_and_announce_and_nothing_else():
+@pytest.mark.parametrize("role", ["RunbookRole", "FleetRole"])
+def test_only_the_stacks_own_workflows_assume_their_roles(role):
+    [trust] = resolve(TEMPLATE["Resources"][role]["Properties"]["AssumeRolePolicyDocument"], parameters())["Statement"]
+    assert (trust["Principal"], trust["Action"]) == ({"Service": "states.amazonaws.com"}, "sts:AssumeRole")
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:eks-break-glass-*"},
+    }
+
+
+def test_the_workflow_invokes_the_function_and_approved_and_publishes_and_nothing_else():
     [policy] = TEMPLATE["Resources"]["RunbookRole"]["Properties"]["Policies"]
     may = {statement["Action"]: statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]}
     assert may == {
-        "lambda:InvokeFunction": {"Fn::GetAtt": "EksBreakGlassFunction.Arn"},
+        "lambda:InvokeFunction": [{"Fn::GetAtt": "EksBreakGlassFunction.Arn"}, {"Ref": "ApprovedAlias"}],
         "sns:Publish": {"Ref": "Announcements"},
     }
 
 
 def test_the_runbook_for_a_fleet_may_run_itself_and_reach_its_own_bucket_beside():
     values = parameters()
-    values |= {"EksBreakGlassFunction.Arn": "FUNCTION", "Announcements": "TOPIC", "FleetResults.Arn": "RESULTS"}
+    values |= {"EksBreakGlassFunction.Arn": "FUNCTION", "ApprovedAlias": "APPROVED", "Announcements": "TOPIC", "FleetResults.Arn": "RESULTS"}
     role = resolve(TEMPLATE["Resources"]["FleetRole"]["Properties"], values)
-    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
-    assert (trust["Principal"], trust["Condition"]) == (
-        {"Service": "states.amazonaws.com"},
-        {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-    )
     [policy] = role["Policies"]
     may = {
         (action, resource)
@@ -207,6 +237,7 @@ def test_the_runbook_for_a_fleet_may_run_itself_and_reach_its_own_bucket_beside(
     children = [f"{states}execution:{name}:*", f"{states}execution:{name}/*:*"]
     assert may == {
         ("lambda:InvokeFunction", "FUNCTION"),
+        ("lambda:InvokeFunction", "APPROVED"),
         ("sns:Publish", "TOPIC"),
         ("states:StartExecution", f"{states}stateMachine:{name}"),
         *((f"states:{action}Execution", execution) for action in ("Describe", "Stop") for execution in children),

@@ -44,7 +44,7 @@ def test_every_claim_is_backed_by_a_test_or_a_resource_that_is_there(title):
 def test_a_claim_that_nothing_backs_is_found():
     assert not is_there("template.yaml", "Nothing")
     assert not is_there("tests/suite/expiry.rs", "nothing_of_the_kind")
-    assert not is_there("tests/template/test_fences.py", "operator_")
+    assert not is_there("tests/template/test_iam_policies.py", "operator_")
 
 
 def test_the_documented_alarms_are_those_of_the_template():

@@ -7,6 +7,7 @@ What AWS does and this does not: stop the children that have not run yet once mo
 
 import json
 
+import aliases  # noqa: F401 (extends MiniStack, too)
 from ministack import app
 from ministack.services import s3
 from ministack.services import stepfunctions as states

@@ -1,8 +1,9 @@
-"""MiniStack, an AWS emulator that others wrote, in a process of its own."""
+"""MiniStack, an AWS emulator that others wrote, in a process of its own. `aliases.py` extends it."""
 
 import contextlib
 import io
 import os
+import pathlib
 import socket
 import subprocess
 import tempfile
@@ -12,10 +13,13 @@ import zipfile
 
 from conftest import ROOT, Aws
 
+WITH_ALIASES = pathlib.Path(__file__).with_name("aliases.py")
+ALIASES = ("approved", "revoke")
+
 
 @contextlib.contextmanager
-def running(*program, access_key="simulated", **settings):
-    """MiniStack, once it answers, which takes an access key of twelve digits for an account; or a program that changes it before it starts."""
+def running(program=WITH_ALIASES, access_key="simulated", **settings):
+    """MiniStack, once it answers, started by a program that extends it. It takes an access key of twelve digits for an account."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -34,7 +38,7 @@ def running(*program, access_key="simulated", **settings):
         }
         tools = ROOT / ".tools/ministack/bin"
         process = subprocess.Popen(
-            [tools / "python", *(program or [tools / "ministack"])],
+            [tools / "python", "-B", program],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -83,8 +87,9 @@ def package(binary="eks-break-glass"):
 
 
 def deploy(aws, variables, name="eks-break-glass", binary="eks-break-glass"):
-    """A real binary in MiniStack's Lambda."""
-    return aws.client("lambda").create_function(
+    """A real binary in MiniStack's Lambda, with the aliases that the template gives to the function."""
+    functions = aws.client("lambda")
+    function = functions.create_function(
         FunctionName=name,
         Runtime="provided.al2023",
         Handler="bootstrap",
@@ -93,3 +98,7 @@ def deploy(aws, variables, name="eks-break-glass", binary="eks-break-glass"):
         Code={"ZipFile": package(binary)},
         Environment={"Variables": variables},
     )["FunctionArn"]
+    if binary == "eks-break-glass":
+        for alias in ALIASES:
+            functions.create_alias(FunctionName=name, Name=alias, FunctionVersion="$LATEST")
+    return function

@@ -21,7 +21,9 @@ class Runbook:
         self.aws, self.simulator = ministack, simulator
         urllib.request.urlopen(urllib.request.Request(f"{ministack.url}/_ministack/reset", method="POST"))
         there = {f"AWS_ENDPOINT_URL_{service}": simulator.url for service in ("EKS", "IAM", "STS", "SCHEDULER")}
-        function = deploy(ministack, {"AWS_ENDPOINT_URL": ministack.url} | there | settings)
+        # One parameter of the template sets both.
+        approval = {"REQUIRE_APPROVAL": substitutions["RequireApproval"]}
+        function = deploy(ministack, {"AWS_ENDPOINT_URL": ministack.url} | there | approval | settings)
         self.sqs, self.states = ministack.client("sqs"), ministack.client("stepfunctions")
         self.queue = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
         sns = ministack.client("sns")
@@ -53,6 +55,12 @@ class Runbook:
 
     def run(self, event):
         return self.end(self.start(event))
+
+    def invoke(self, event, alias=None):
+        """The function's own answer, without the workflow."""
+        qualifier = {"Qualifier": alias} if alias else {}
+        answer = self.aws.client("lambda").invoke(FunctionName="eks-break-glass", Payload=json.dumps(event), **qualifier)
+        return json.loads(answer["Payload"].read())
 
     def executions(self):
         """All of them, the first one first."""

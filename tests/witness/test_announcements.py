@@ -160,7 +160,7 @@ def test_the_command_of_the_mail_takes_the_grant_back_and_that_is_told_in_the_sa
     assert json.loads(answer["Payload"].read())["status"] == "REVOKED"
     event, mail, chat = account.heard_by_all()
     assert event["detail-type"] == mail[0] == chat["content"]["title"] == "EKS access revoked"
-    assert mail[-1].startswith("REVOKED; ACCESS_LINGERS: ") and mail[-1] in chat["content"]["description"]
+    assert mail[-1].startswith("REVOKED; ACCESS_MAY_PERSIST: ") and mail[-1] in chat["content"]["description"]
     assert chat["metadata"]["threadId"] == thread
 
 

@@ -264,7 +264,7 @@ def test_where_everything_needs_approval_a_revoke_does_too(slack):
 def test_what_cannot_be_done_is_told_in_the_functions_words(slack):
     slack.type("grant nope me for 1h because INC-2041", JANE)
     told = slack.whisper("ClusterNotFound")
-    assert says(told, "nothing was changed") and not says(told, "errorType")
+    assert says(told, "Nothing was changed.") and not says(told, "errorType")
     assert slack.ended()[0] == "ClusterNotFound"
     same_as_preview("10-failed", told, "only visible to you")
 

@@ -55,7 +55,8 @@ class Fleet(Runbook):
             "FleetConcurrency": "8",
             "ResultsBucket": "results",
         }
-        super().__init__("fleet", ministack, simulator, {"TARGET_ROLE_NAME": "eks-break-glass-target"}, substitutions, approval_seconds)
+        accounts = {"TARGET_ROLE_NAME": "eks-break-glass-target", "ALLOWED_ACCOUNTS": ",".join(account for account, _ in PLACES)}
+        super().__init__("fleet", ministack, simulator, accounts, substitutions, approval_seconds)
         self.s3 = ministack.client("s3")
         for bucket in ("lists", "results"):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -116,7 +117,7 @@ def test_a_list_in_the_input(fleet):
     for words in ("Clusters: 100", "Succeeded: 95 (GRANTED 93, ALREADY_GRANTED 2)", "Failed: 5", "PermissionDenied 1", "INC-2041", "jane.doe"):
         assert words in announced, announced
     for result in fleet.results(summary, "FAILED"):
-        assert not result["Cause"].startswith("{") and "nothing was changed" in result["Cause"], result
+        assert not result["Cause"].startswith("{") and "Nothing was changed." in result["Cause"], result
     outputs = [json.loads(result["Output"]) for result in fleet.results(summary, "SUCCEEDED")]
     assert len(outputs) == 95 and all(set(output) >= {"status", "cluster", "principal", "expiresAt", "undo"} for output in outputs)
 
@@ -296,12 +297,24 @@ def test_a_dry_run_changes_nothing_whatever_the_events_say(fleet):
         {"clusters": SOUND, "toleratedFailurePercentage": "10"},
         {"clusters": SOUND, "toleratedFailurePercentage": 101},
         {"clusters": SOUND, "defaults": []},
+        {"clusters": SOUND, "defaults": {"emergency": True}},
+        {"clusters": [*SOUND[:1], SOUND[1] | {"emergency": True}]},
     ],
 )
 def test_an_input_that_is_not_a_fleets_is_refused(fleet, event):
     error, cause = fleet.run(event)
     assert error == "InvalidRequest" and "nothing was changed" in cause and "`clustersFrom`" in cause
     assert fleet.changed() == []
+
+
+@with_(approval="true")
+def test_an_emergency_in_a_list_of_s3_is_refused_even_if_the_list_was_approved(fleet):
+    listed = [SOUND[0], SOUND[1] | {"emergency": True, "duration": "1h"}]
+    execution = fleet.start(fleet.upload("fleet.json", json.dumps(listed)) | {"defaults": DEFAULTS})
+    fleet.approve(fleet.heard())
+    summary = fleet.end(execution)
+    assert (summary["succeeded"], summary["byError"]) == (1, {"InvalidRequest": 1})
+    assert fleet.is_in(0) and not fleet.is_in(1)
 
 
 @pytest.mark.parametrize("text", ["[]", "no JSON", "[1]"])

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -24,7 +25,7 @@ def test_the_aws_cli_sees_what_the_function_granted(aws):
 def test_the_kubeconfig_is_what_update_kubeconfig_writes(aws, tmp_path):
     result = invoke({"clusterName": "prod", "principalArn": ADMIN}, {"AWS_ENDPOINT_URL": aws.url})
     written = tmp_path / "config"
-    command = result["nextSteps"][0].split()
+    command = shlex.split(result["nextSteps"][0])
     assert command[:3] == ["aws", "eks", "update-kubeconfig"]
     aws_cli = pathlib.Path(sys.executable).with_name("aws")
     subprocess.run([aws_cli, *command[1:], "--kubeconfig", written], env=aws.environment, check=True, capture_output=True)

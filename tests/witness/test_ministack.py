@@ -21,12 +21,14 @@ def ministack():
 def test_a_grant_works_on_an_emulator_that_others_wrote(ministack):
     principal = ministack.client("iam").get_role(RoleName="new-cluster-admin")["Role"]["Arn"]
     event = {"clusterName": "prod", "principalArn": principal}
-    result = invoke(event, {"AWS_ENDPOINT_URL": ministack.url})
+    # The emulator's account is not the function's.
+    environment = {"AWS_ENDPOINT_URL": ministack.url, "ALLOWED_PRINCIPALS": "arn:aws:iam::*:*"}
+    result = invoke(event, environment)
     assert result.get("status") == "GRANTED", result
     eks = ministack.client("eks")
     [policy] = eks.list_associated_access_policies(**{"clusterName": "prod", "principalArn": principal})["associatedAccessPolicies"]
     assert policy["policyArn"] == POLICY
-    assert invoke(event, {"AWS_ENDPOINT_URL": ministack.url})["status"] == "ALREADY_GRANTED"
+    assert invoke(event, environment)["status"] == "ALREADY_GRANTED"
 
 
 def test_the_schedule_fires_and_the_function_revokes(ministack):
@@ -45,6 +47,7 @@ def test_the_schedule_fires_and_the_function_revokes(ministack):
     [listed] = scheduler.list_schedules(GroupName="eks-break-glass")["Schedules"]
     schedule = scheduler.get_schedule(GroupName="eks-break-glass", Name=listed["Name"])
     assert schedule["ScheduleExpression"] == f"at({result['expiresAt'].removesuffix('Z')})"
+    assert schedule["Target"]["Arn"].endswith(":function:eks-break-glass:revoke")
     fields = ("GroupName", "Name", "FlexibleTimeWindow", "ActionAfterCompletion", "Target")
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
     scheduler.update_schedule(

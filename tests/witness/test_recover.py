@@ -5,6 +5,7 @@ from conftest import ACCOUNT, ADMIN, started
 from emulator import running
 from runbook import Runbook, definition, names_agree_with_the_code
 
+SCHEDULES = {"SCHEDULE_GROUP": "eks-break-glass", "SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/schedules"}
 GRANT = {"clusterName": "prod", "principalArn": ADMIN, "requestedBy": "jane.doe@example.com", "reason": "INC-2041"}
 
 
@@ -58,7 +59,7 @@ def test_what_the_function_tells_by_the_bus_the_runbook_does_not_tell_again(runb
 @with_(told_by_the_bus="true", settings={"EVENT_BUS": "default", "AWS_ENDPOINT_URL_EVENTBRIDGE": "http://127.0.0.1:9"})
 def test_what_the_bus_could_not_be_told_the_runbook_tells(runbook):
     """Nothing listens where the bus is looked for."""
-    assert [warning["code"] for warning in runbook.run(GRANT)["warnings"]] == ["NOT_ANNOUNCED"]
+    assert [warning["code"] for warning in runbook.run(GRANT)["warnings"]] == ["AWS_AUTH_OVERRIDDEN", "ANNOUNCEMENT_FAILED"]
     assert runbook.heard().startswith("GRANTED")
 
 
@@ -138,7 +139,7 @@ def test_where_nothing_is_to_be_done_nobody_is_asked_and_nothing_is_sent(runbook
     result = runbook.end(execution)
     assert result["status"] == status
     assert result["verification"]["controlPlane"] is None and result["undo"] is None, "the plan proves nothing, and gave nothing"
-    assert result["nextSteps"] == []
+    assert result["nextSteps"] == [] and "plannedStatus" not in result
     assert not {"AskForApproval", "Act"} & set(runbook.entered(execution))
 
 
@@ -149,7 +150,7 @@ def test_what_comes_from_chat_and_has_nothing_to_approve_is_not_sent_either(runb
     assert "Act" not in runbook.entered(execution)
 
 
-@with_(approval="true", settings={"SCHEDULE_GROUP": "eks-break-glass", "SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/schedules"})
+@with_(approval="true", settings=SCHEDULES)
 def test_the_revoke_of_a_grant_that_was_extended_has_nothing_to_approve_and_is_not_said_to_have_found_nothing(runbook):
     execution = runbook.start(GRANT | {"duration": "1h"})
     runbook.approve(runbook.heard())
@@ -164,6 +165,76 @@ def test_where_everything_needs_approval_an_inspection_and_a_dry_run_do_not(runb
     assert runbook.run({"action": "inspect", "clusterName": "prod"})["status"] == "INSPECTED"
     let_in(runbook)
     assert runbook.run(GRANT | {"dryRun": True})["status"] == "PLANNED"
+
+
+@with_(approval="true")
+def test_with_approval_the_function_refuses_a_grant_that_goes_around_the_workflow(runbook):
+    refused = runbook.invoke(GRANT)
+    assert refused["errorType"] == "RequestDenied" and "REQUIRE_APPROVAL" in refused["errorMessage"]
+    assert runbook.entries() == []
+    assert runbook.invoke(GRANT | {"dryRun": True})["status"] == "PLANNED"
+
+
+def test_the_alias_of_scheduler_accepts_nothing_but_revokes(runbook):
+    for event in (GRANT, {"action": "inspect", "clusterName": "prod"}):
+        assert runbook.invoke(event, "revoke")["errorType"] == "RequestDenied"
+    runbook.run(GRANT)
+    assert runbook.invoke({"action": "revoke", "clusterName": "prod", "principalArn": ADMIN}, "revoke")["status"] == "REVOKED"
+    assert runbook.entries() == []
+
+
+@with_(approval="true", settings=SCHEDULES)
+def test_a_revoke_is_asked_for_too_and_goes_to_the_function_without_alias(runbook):
+    execution = runbook.start(GRANT | {"duration": "1h"})
+    runbook.approve(runbook.heard())
+    granted = runbook.end(execution)
+    assert runbook.heard().startswith("GRANTED")
+    execution = runbook.start(granted["undo"])
+    runbook.approve(runbook.heard())
+    assert runbook.end(execution)["status"] == "REVOKED"
+    assert runbook.entries() == []
+
+
+EMERGENCY = GRANT | {"emergency": True, "duration": "30m"}
+
+
+@with_(approval="true", settings=SCHEDULES | {"EMERGENCY_MAX_DURATION": "1h"})
+def test_an_emergency_waits_for_no_approval(runbook):
+    execution = runbook.start(EMERGENCY)
+    assert runbook.end(execution)["status"] == "GRANTED"
+    assert "AskForApproval" not in runbook.entered(execution)
+    assert "Approved by: nobody was asked" in runbook.heard()
+
+
+@with_(approval="true", settings=SCHEDULES | {"EMERGENCY_MAX_DURATION": "0"})
+def test_an_emergency_is_refused_unless_the_settings_allow_it(runbook):
+    assert runbook.run(EMERGENCY)[0] == "RequestDenied"
+    assert runbook.entries() == []
+
+
+@with_(approval="true", settings=SCHEDULES | {"EMERGENCY_MAX_DURATION": "1h"})
+def test_an_emergency_from_chat_waits_for_an_approval(runbook):
+    execution = runbook.start(EMERGENCY | {"chat": {}})
+    asked = runbook.heard()
+    assert runbook.entries() == []
+    runbook.approve(asked)
+    assert runbook.end(execution)["status"] == "GRANTED"
+
+
+def test_a_revoke_from_chat_of_access_that_the_function_has_not_granted_needs_an_approval(runbook):
+    let_in(runbook)
+    revoke = {"action": "revoke", "clusterName": "prod", "principalArn": ADMIN, "chat": {}}
+    execution = runbook.start(revoke)
+    runbook.refuse(runbook.heard(), "not ours")
+    assert runbook.end(execution)[0] == "ApprovalRefused"
+    assert runbook.entries() == [ADMIN]
+
+
+def test_a_revoke_from_chat_of_access_that_the_function_has_granted_needs_none(runbook):
+    granted = runbook.run(GRANT)
+    execution = runbook.start(granted["undo"] | {"chat": {}})
+    assert runbook.end(execution)["status"] == "REVOKED"
+    assert "AskForApproval" not in runbook.entered(execution)
 
 
 def test_a_throttled_call_is_tried_again(runbook):
@@ -196,7 +267,7 @@ def test_a_revoke_goes_the_same_way(runbook):
 )
 def test_what_cannot_be_done_fails_with_the_functions_words(runbook, event, error, words):
     failed, cause = runbook.run(GRANT | event)
-    assert failed == error and words in cause and "nothing was changed" in cause
+    assert failed == error and words in cause and "Nothing was changed." in cause
     assert not cause.startswith("{"), "words, not JSON"
     assert runbook.heard().startswith(error)
 
@@ -222,7 +293,7 @@ def test_what_aws_refuses_fails_with_what_was_changed(runbook, operation, kind, 
     failed, cause = runbook.run(GRANT)
     assert failed == error and f"eks:{operation}" in cause
     if operation == "AssociateAccessPolicy":
-        assert "already changed: the access entry was created" in cause
+        assert "Already changed: the access entry was created" in cause
 
 
 def test_chat_is_told_how_long_the_runbook_waits_for_its_answer():

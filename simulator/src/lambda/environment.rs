@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Function;
 use super::function::LogSink;
 use super::runtime_api::{Invocation, Outcome, RuntimeApi};
+use crate::world::Delivery;
 
 /// How long the end of a log is waited for once its process is dead: only a process that it left
 /// behind can hold it open.
@@ -27,6 +28,8 @@ pub struct Environment {
     process: Child,
     spawned: Instant,
     log: Option<JoinHandle<()>>,
+    /// The function's ARN, without a qualifier.
+    arn: String,
 }
 
 /// How long the function took, from just before its process was spawned.
@@ -40,7 +43,8 @@ pub struct Timings {
 
 impl Environment {
     pub(super) async fn start(function: Function) -> io::Result<Self> {
-        let api = RuntimeApi::start(function.arn()).await?;
+        let api = RuntimeApi::start().await?;
+        let arn = function.arn();
         let (mut command, log) = function.command(api.address())?;
         let spawned = Instant::now();
         let process = command.spawn().map_err(|error| {
@@ -50,7 +54,7 @@ impl Environment {
         // The command holds the writing end of the log's pipe too: the log ends when nobody holds it.
         drop(command);
         let log = log.map(|(log, sink)| tokio::spawn(pass_on(log, sink)));
-        Ok(Self { api, process, spawned, log })
+        Ok(Self { api, process, spawned, log, arn })
     }
 
     /// Sends an event and waits for what comes of it. At the deadline, counted from now, the process
@@ -59,11 +63,56 @@ impl Environment {
     /// # Errors
     /// Where the process's end can't be observed.
     pub async fn invoke(&mut self, event: &Value, deadline: Duration) -> io::Result<Outcome> {
+        self.send(self.arn.clone(), Bytes::from(event.to_string()), deadline).await
+    }
+
+    /// Invokes an alias or a version: the context that the function sees names it (facts §12.6).
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke).
+    pub async fn invoke_qualified(
+        &mut self,
+        qualifier: &str,
+        event: &Value,
+        deadline: Duration,
+    ) -> io::Result<Outcome> {
+        self.send(format!("{}:{qualifier}", self.arn), Bytes::from(event.to_string()), deadline).await
+    }
+
+    /// Invokes what a schedule invokes: its target is this function, or one of its aliases or versions. The function sees the target's own
+    /// ARN.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke), and if the target is another function.
+    pub async fn deliver(&mut self, delivery: &Delivery, deadline: Duration) -> io::Result<Outcome> {
+        if !self.is_target(&delivery.target) {
+            let message = format!("the schedule's target is `{}`, the function is `{}`", delivery.target, self.arn);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.send(delivery.target.clone(), Bytes::from(delivery.input.clone()), deadline).await
+    }
+
+    /// The function's ARN, without a qualifier.
+    #[must_use]
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// Whether a target is this function, or one of its aliases or versions.
+    #[must_use]
+    pub fn is_target(&self, target: &str) -> bool {
+        target.strip_prefix(&self.arn).is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix(':').is_some_and(|name| !name.is_empty() && !name.contains(':'))
+        })
+    }
+
+    async fn send(&mut self, invoked_arn: String, event: Bytes, deadline: Duration) -> io::Result<Outcome> {
         let request_id = request_id();
         let invocation = Invocation {
             request_id: request_id.clone(),
             deadline_ms: (since_epoch() + deadline).as_millis(),
-            event: Bytes::from(event.to_string()),
+            invoked_arn,
+            event,
         };
         // A function that is gone shows in its exit below.
         let _ = self.api.events.send(invocation);

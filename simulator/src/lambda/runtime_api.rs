@@ -38,6 +38,8 @@ pub enum Outcome {
 pub(super) struct Invocation {
     pub(super) request_id: String,
     pub(super) deadline_ms: u128,
+    /// The ARN that was invoked, with its qualifier.
+    pub(super) invoked_arn: String,
     pub(super) event: Bytes,
 }
 
@@ -65,7 +67,6 @@ pub(super) struct Milestones {
 }
 
 struct State {
-    function_arn: String,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     answers: mpsc::UnboundedSender<Settled>,
     /// The request that the function holds.
@@ -74,12 +75,11 @@ struct State {
 }
 
 impl RuntimeApi {
-    pub(super) async fn start(function_arn: String) -> io::Result<Self> {
+    pub(super) async fn start() -> io::Result<Self> {
         let (events, received) = mpsc::unbounded_channel();
         let (answered, answers) = mpsc::unbounded_channel();
         let milestones = Arc::new(Milestones::default());
         let state = Arc::new(State {
-            function_arn,
             events: tokio::sync::Mutex::new(received),
             answers: answered,
             current: Mutex::new(None),
@@ -133,7 +133,7 @@ impl State {
             ("content-type", "application/json"),
             ("lambda-runtime-aws-request-id", &invocation.request_id),
             ("lambda-runtime-deadline-ms", &invocation.deadline_ms.to_string()),
-            ("lambda-runtime-invoked-function-arn", &self.function_arn),
+            ("lambda-runtime-invoked-function-arn", &invocation.invoked_arn),
             ("lambda-runtime-trace-id", trace),
         ] {
             response.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);

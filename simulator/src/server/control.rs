@@ -15,7 +15,7 @@ use crate::{Simulation, World};
 const PREFIX: &str = "/_simulator/";
 
 /// Where a fault can be put in.
-const OPERATIONS: [&str; 28] = [
+const OPERATIONS: [&str; 33] = [
     "AssociateAccessPolicy",
     "AssumeRole",
     "CreateAccessEntry",
@@ -24,6 +24,8 @@ const OPERATIONS: [&str; 28] = [
     "DeleteSchedule",
     "DescribeAccessEntry",
     "DescribeCluster",
+    "DescribeFargateProfile",
+    "DescribeNodegroup",
     "DescribeUpdate",
     "DisassociateAccessPolicy",
     "GetCallerIdentity",
@@ -33,6 +35,9 @@ const OPERATIONS: [&str; 28] = [
     "ListAccessEntries",
     "ListAccessPolicies",
     "ListAssociatedAccessPolicies",
+    "ListClusters",
+    "ListFargateProfiles",
+    "ListNodegroups",
     "ListRoles",
     "ListSchedules",
     "ListTagsForResource",

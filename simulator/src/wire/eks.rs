@@ -56,6 +56,19 @@ pub(super) fn read(request: &Request<Bytes>, query: &BTreeMap<String, String>) -
     match (request.method(), segments.as_slice()) {
         (&Method::GET, ["access-policies"]) => Ok(Operation::ListAccessPolicies { page: page(query)? }),
         (method, ["tags", arn]) => read_tags(method, arn, request),
+        (&Method::GET, ["clusters"]) => Ok(Operation::ListClusters { page: page(query)? }),
+        (&Method::GET, ["clusters", name, "node-groups"]) => {
+            Ok(Operation::ListNodegroups { cluster: owned(name), page: page(query)? })
+        }
+        (&Method::GET, ["clusters", name, "node-groups", nodegroup]) => {
+            Ok(Operation::DescribeNodegroup { cluster: owned(name), nodegroup: owned(nodegroup) })
+        }
+        (&Method::GET, ["clusters", name, "fargate-profiles"]) => {
+            Ok(Operation::ListFargateProfiles { cluster: owned(name), page: page(query)? })
+        }
+        (&Method::GET, ["clusters", name, "fargate-profiles", profile]) => {
+            Ok(Operation::DescribeFargateProfile { cluster: owned(name), profile: owned(profile) })
+        }
         (&Method::GET, ["clusters", name]) => Ok(Operation::DescribeCluster { name: owned(name) }),
         (&Method::POST, ["clusters", name, "update-config"]) => {
             let mut config: Map<String, Value> = json(body)?;

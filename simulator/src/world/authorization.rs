@@ -11,7 +11,7 @@ use super::cluster::{Cluster, partition_of};
 use super::entry::{self, Entry, Resource};
 use super::{Caller, World, event_bridge, scheduler};
 use crate::operation::{ApiError, Operation};
-use crate::policy::{Decision, Question};
+use crate::policy::Question;
 
 /// The condition keys of a call, in lower case, with their values. A key without values counts as absent.
 #[derive(Default)]
@@ -77,13 +77,17 @@ impl World {
             return Ok(());
         }
         let question = self.question(caller, region, operation);
-        decide(caller, operation.service(), &question)?;
+        self.decide(caller, operation.service(), &question)?;
         // A schedule gets its role passed (facts §10.1).
         if let Operation::CreateSchedule { schedule } | Operation::UpdateSchedule { schedule } = operation {
             let resource = schedule.role_arn.clone().unwrap_or_default();
             let service = vec!["scheduler.amazonaws.com".to_owned()];
             let context = BTreeMap::from([("iam:passedtoservice".to_owned(), service)]);
-            return decide(caller, "scheduler", &Question { action: "iam:PassRole".to_owned(), resource, context });
+            return self.decide(
+                caller,
+                "scheduler",
+                &Question { action: "iam:PassRole".to_owned(), resource, context },
+            );
         }
         let Operation::CreateAccessEntry { cluster, entry, .. } = operation else {
             return Ok(());
@@ -94,14 +98,44 @@ impl World {
             let resource =
                 entry::arn(partition, region, &caller.account, cluster, &entry.principal, self.ids.wrapping_add(1));
             let action = "eks:TagResource".to_owned();
-            decide(caller, "eks", &Question { action, resource, context: question.context })?;
+            self.decide(caller, "eks", &Question { action, resource, context: question.context })?;
         }
         // EC2's nodes get their role passed (facts §3.4; "Create access entries" in the UG).
         if matches!(entry.kind.as_deref(), Some("EC2_LINUX" | "EC2_WINDOWS")) {
             let (action, resource) = ("iam:PassRole".to_owned(), entry.principal.clone());
-            decide(caller, "eks", &Question { action, resource, context: BTreeMap::new() })?;
+            self.decide(caller, "eks", &Question { action, resource, context: BTreeMap::new() })?;
         }
         Ok(())
+    }
+
+    fn decide(&self, caller: &Caller, service: &str, question: &Question) -> Result<(), ApiError> {
+        match caller.policy.refusal(question) {
+            Some(why) => Err(self.access_denied(caller, service, &question.action, &question.resource, &why)),
+            None => Ok(()),
+        }
+    }
+
+    /// A refusal in IAM's words (facts §8.4, §12.6; "Troubleshoot access denied error messages with authorization ID" in the IAM User
+    /// Guide).
+    pub(crate) fn access_denied(
+        &self,
+        caller: &Caller,
+        service: &str,
+        action: &str,
+        resource: &str,
+        why: &str,
+    ) -> ApiError {
+        let message =
+            format!("User: {} is not authorized to perform: {action} on resource: {resource} {why}", caller.arn);
+        let message = message.trim_end();
+        if !self.authorization_ids {
+            return ApiError::access_denied(service, message);
+        }
+        let id = format!("simulated{:011}", self.ids);
+        let message = format!(
+            "{message}. Go to https://us-east-1.console.aws.amazon.com/iam/home?region=us-east-1#/authorization-details/{id} for complete details, or call the GetRequestAuthorizationDetails API with the following authorization id: {id}"
+        );
+        ApiError::access_denied(service, message)
     }
 
     fn question(&self, caller: &Caller, region: &str, operation: &Operation) -> Question {
@@ -118,6 +152,12 @@ impl World {
             Operation::PutEvents { entries } => event_bridge::arn(caller, region, entries),
             Operation::GetSchedule { group, name } | Operation::DeleteSchedule { group, name } => {
                 scheduler::arn(caller, region, group, name)
+            }
+            Operation::DescribeNodegroup { cluster, nodegroup } => {
+                self.nodes_resource(caller, region, cluster, "nodegroup", nodegroup)
+            }
+            Operation::DescribeFargateProfile { cluster, profile } => {
+                self.nodes_resource(caller, region, cluster, "fargateprofile", profile)
             }
             Operation::TagResource { arn, .. }
             | Operation::UntagResource { arn, .. }
@@ -157,6 +197,15 @@ impl World {
         format!("arn:{}:eks:{region}:{}:cluster/{name}", partition_of(region), caller.account)
     }
 
+    /// Of what doesn't exist, the id is not known.
+    fn nodes_resource(&self, caller: &Caller, region: &str, cluster: &str, kind: &str, name: &str) -> String {
+        let found = self.cluster_called(caller, region, cluster);
+        found.and_then(|cluster| cluster.described_nodes_arn(kind, name)).unwrap_or_else(|| {
+            let (partition, account) = (partition_of(region), &caller.account);
+            format!("arn:{partition}:eks:{region}:{account}:{kind}/{cluster}/{name}/*")
+        })
+    }
+
     /// Of an entry that is not there, what the request says of it is known.
     fn entry_resource(&self, caller: &Caller, region: &str, cluster: &str, principal: &str, keys: &mut Keys) -> String {
         let found = self.cluster_called(caller, region, cluster).and_then(|cluster| cluster.entries.get(principal));
@@ -189,19 +238,4 @@ impl World {
 fn list_resource(caller: &Caller, kind: &str, path_prefix: Option<&str>) -> String {
     let partition = Resource::of(&caller.arn).partition;
     format!("arn:{partition}:iam::{}:{kind}{}", caller.account, path_prefix.unwrap_or("/"))
-}
-
-fn decide(caller: &Caller, service: &str, question: &Question) -> Result<(), ApiError> {
-    let why = match caller.policy.decide(question) {
-        Decision::Allowed => return Ok(()),
-        Decision::NotAllowed => format!("because no identity-based policy allows the {} action", question.action),
-        Decision::Denied => "with an explicit deny in an identity-based policy".to_owned(),
-    };
-    Err(ApiError::access_denied(
-        service,
-        format!(
-            "User: {} is not authorized to perform: {} on resource: {} {why}",
-            caller.arn, question.action, question.resource
-        ),
-    ))
 }

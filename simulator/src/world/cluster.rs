@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{Entry, EntrySnapshot};
 use super::kubernetes::Served;
+use super::nodes::Nodes;
 use super::principal::Principal;
 use super::update::Update;
 use super::{ACCOUNT, REGION, uuid};
@@ -38,6 +39,9 @@ pub struct Cluster {
     pub node_roles: Vec<String>,
     /// What `DescribeCluster` shows beside or instead of the usual (`outpostConfig`, `health`, …).
     pub description: Map<String, Value>,
+    pub(super) nodegroups: Vec<Nodes>,
+    pub(super) fargate_profiles: Vec<Nodes>,
+    pub(super) makes_node_entries: bool,
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) tokens: BTreeMap<String, (Value, Value)>,
     pub(super) mode_since: Option<Timestamp>,
@@ -60,6 +64,9 @@ impl Cluster {
             creator: None,
             node_roles: Vec::new(),
             description: Map::new(),
+            nodegroups: Vec::new(),
+            fargate_profiles: Vec::new(),
+            makes_node_entries: true,
             entries: BTreeMap::new(),
             tokens: BTreeMap::new(),
             mode_since: None,
@@ -148,7 +155,8 @@ impl Cluster {
     /// mode to use access entries" in the UG).
     pub(super) fn make_own_entries(&mut self, at: Timestamp, principals: &BTreeMap<String, Principal>) {
         let admin = format!("arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", self.partition());
-        let nodes = self.node_roles.iter().map(|role| Entry::new(role).made_at(at).of_kind("EC2_LINUX"));
+        let nodes = self.node_roles.iter().map(|role| (role.as_str(), "EC2_LINUX")).chain(self.migrated_roles());
+        let nodes = nodes.map(|(role, kind)| Entry::new(role).made_at(at).of_kind(kind));
         let creator = self.creator.iter().map(|arn| Entry::new(arn).made_at(at).with_policy(&admin, Scope::cluster()));
         let entries: Vec<_> = nodes.chain(creator).zip(0xbeef_0000..).collect();
         for (entry, id) in entries {

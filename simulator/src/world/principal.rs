@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 
 use super::entry::Resource;
 use super::{World, after};
 use crate::operation::{Answer, ApiError, Page, element};
+
+/// What a URL-encoded policy document encodes: everything but RFC 3986's unreserved characters (`Role` in the IAM API reference).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A role or a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,8 @@ pub struct Principal {
     lives: Vec<Life>,
     /// How long EKS takes to know a new one (facts §3.1; terraform-provider-aws issue 35535: up to two minutes).
     pub eks_lag: Duration,
+    /// A role's trust policy, if it isn't the default one.
+    trust: Option<String>,
 }
 
 /// One existence of a principal: its unique id stays the same during it.
@@ -39,7 +46,7 @@ impl Principal {
     /// One that exists from then on.
     #[must_use]
     pub fn made_at(arn: &str, from: Timestamp) -> Self {
-        let mut principal = Self { arn: arn.to_owned(), lives: Vec::new(), eks_lag: Duration::ZERO };
+        let mut principal = Self { arn: arn.to_owned(), lives: Vec::new(), eks_lag: Duration::ZERO, trust: None };
         principal.begin(from);
         principal
     }
@@ -64,6 +71,32 @@ impl Principal {
     pub fn deleted_at(mut self, time: Timestamp) -> Self {
         self.end(time);
         self
+    }
+
+    /// A role that these services can assume, such as `ec2.amazonaws.com` (facts §12.4). By default, a role trusts its own account.
+    #[must_use]
+    pub fn trusting(self, services: &[&str]) -> Self {
+        // One value is written without a list, as IAM's console writes it.
+        let service = match services {
+            [one] => json!(one),
+            several => json!(several),
+        };
+        self.with_trust_policy(&trust_policy(&json!({ "Service": service })))
+    }
+
+    /// A role with this trust policy. The document is returned as it is.
+    #[must_use]
+    pub fn with_trust_policy(mut self, json: &str) -> Self {
+        self.trust = Some(json.to_owned());
+        self
+    }
+
+    /// The trust policy of a role.
+    fn trust(&self) -> String {
+        self.trust.clone().unwrap_or_else(|| {
+            let Resource { partition, account, .. } = Resource::of(&self.arn);
+            trust_policy(&json!({ "AWS": format!("arn:{partition}:iam::{account}:root") }))
+        })
     }
 
     fn begin(&mut self, from: Timestamp) {
@@ -175,7 +208,9 @@ impl Principal {
         ]
         .concat();
         if kind == "role" {
-            shown += &element("AssumeRolePolicyDocument", "%7B%7D");
+            // URL-encoded (facts §12.4).
+            let trust = utf8_percent_encode(&self.trust(), RESERVED).to_string();
+            shown += &element("AssumeRolePolicyDocument", &trust);
         }
         Some(shown)
     }
@@ -185,6 +220,11 @@ impl Principal {
         let resource = self.arn.splitn(6, ':').nth(5).and_then(|resource| resource.strip_prefix(kind));
         resource.and_then(|rest| rest.strip_suffix(name)).unwrap_or("/")
     }
+}
+
+fn trust_policy(principal: &serde_json::Value) -> String {
+    let statement = json!({ "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole" });
+    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
 fn title(kind: &str) -> &'static str {

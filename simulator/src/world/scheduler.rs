@@ -30,6 +30,10 @@ pub struct Schedule {
     pub action_after_completion: String,
     pub state: String,
     pub flexible: String,
+    pub description: Option<String>,
+    /// The expression, if it is another one than `at(…)` of the field `at` in UTC. [`World::alter_schedule`] sets `at` from it, if it is an
+    /// `at(…)` in UTC. A schedule with any other expression does not fire: it is not simulated.
+    pub raw_expression: Option<String>,
     sent: NewSchedule,
     created: Timestamp,
     modified: Timestamp,
@@ -68,12 +72,35 @@ impl World {
         self.schedules.values().collect()
     }
 
+    /// Another user of Scheduler alters a schedule, which is given by its name or as `GROUP/NAME`. The first one of that name is altered, in order of
+    /// account, region and group. False: no schedule has that name.
+    ///
+    /// As after `UpdateSchedule`, a schedule that has fired fires again if its time is in the future.
+    pub fn alter_schedule(&mut self, name: &str, alter: impl FnOnce(&mut Schedule)) -> bool {
+        let (now, (group, name)) =
+            (self.now(), name.split_once('/').map_or((None, name), |(group, name)| (Some(group), name)));
+        let mut found = self.schedules.values_mut();
+        let Some(schedule) =
+            found.find(|schedule| schedule.name == name && group.is_none_or(|group| group == schedule.group))
+        else {
+            return false;
+        };
+        alter(schedule);
+        if let Some(at) = schedule.raw_expression.as_ref().and_then(|raw| moment(raw, &schedule.timezone)) {
+            schedule.at = at;
+        }
+        schedule.modified = now;
+        schedule.fired &= schedule.at <= now;
+        true
+    }
+
     /// Fires what is due, each once, in order of time. One that is to be deleted after completion is gone then.
     pub fn due(&mut self) -> Vec<Delivery> {
         let now = self.now();
         let mut deliveries = Vec::new();
         for schedule in self.schedules.values_mut() {
-            if schedule.at <= now && schedule.state == "ENABLED" && !schedule.fired {
+            let due = schedule.at <= now && schedule.is_one_time();
+            if due && schedule.state == "ENABLED" && !schedule.fired {
                 schedule.fired = true;
                 let (target, input) = (schedule.target_arn.clone(), schedule.input.clone());
                 deliveries.push(Delivery { target, input, at: schedule.at });
@@ -219,6 +246,8 @@ impl Schedule {
             action_after_completion,
             state,
             flexible,
+            description: new.description.clone(),
+            raw_expression: None,
             sent: new.clone(),
             created: now,
             modified: now,
@@ -226,13 +255,27 @@ impl Schedule {
         })
     }
 
+    /// The expression, as `GetSchedule` shows it.
+    #[must_use]
+    pub fn expression(&self) -> String {
+        match &self.raw_expression {
+            Some(raw) => raw.clone(),
+            None => format!("at({})", self.at.strftime("%Y-%m-%dT%H:%M:%S")),
+        }
+    }
+
+    /// Whether it fires at the time in `at`.
+    fn is_one_time(&self) -> bool {
+        self.raw_expression.as_ref().is_none_or(|raw| moment(raw, &self.timezone).is_some())
+    }
+
     fn json(&self, arn: &str) -> Value {
         json!({
             "Arn": arn,
             "GroupName": self.group,
             "Name": self.name,
-            "Description": self.sent.description,
-            "ScheduleExpression": self.sent.expression,
+            "Description": self.description,
+            "ScheduleExpression": self.expression(),
             "ScheduleExpressionTimezone": self.timezone,
             "State": self.state,
             "ActionAfterCompletion": self.action_after_completion,

@@ -5,14 +5,21 @@
     reason = "a test that does not find what it looks for should say where"
 )]
 
+mod altered_schedules;
 mod delays;
 mod entries;
 mod faults;
+mod gates;
+mod identities;
+mod limits;
 mod modes;
+mod nodes;
 mod permissions;
 mod policies;
+mod principals;
 mod scheduler;
 mod services;
+mod session_policies;
 mod tokens;
 mod wire;
 

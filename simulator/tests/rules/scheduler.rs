@@ -9,10 +9,10 @@ use simulator::world::{ACCOUNT, Mode};
 
 use crate::{call, refusal, seconds, world};
 
-const GROUP: &str = "grants";
+pub(crate) const GROUP: &str = "grants";
 const ROLE: &str = "arn:aws:iam::111122223333:role/schedules";
 
-fn schedule(name: &str, minutes: i64) -> NewSchedule {
+pub(crate) fn schedule(name: &str, minutes: i64) -> NewSchedule {
     let at = World::START + SignedDuration::from_mins(minutes);
     NewSchedule {
         group: GROUP.to_owned(),
@@ -27,19 +27,19 @@ fn schedule(name: &str, minutes: i64) -> NewSchedule {
     }
 }
 
-fn create(schedule: NewSchedule) -> Operation {
+pub(crate) fn create(schedule: NewSchedule) -> Operation {
     Operation::CreateSchedule { schedule }
 }
 
-fn get(name: &str) -> Operation {
+pub(crate) fn get(name: &str) -> Operation {
     Operation::GetSchedule { group: GROUP.to_owned(), name: name.to_owned() }
 }
 
-fn with_group() -> World {
+pub(crate) fn with_group() -> World {
     world(Mode::Api).with_schedule_group(GROUP)
 }
 
-fn sent(world: &mut World) -> Vec<String> {
+pub(crate) fn sent(world: &mut World) -> Vec<String> {
     world.due().into_iter().map(|delivery| delivery.input).collect()
 }
 

@@ -14,6 +14,7 @@ fn assume(external_id: Option<&str>) -> Operation {
         role_arn: THERE.to_owned(),
         session_name: "grant".to_owned(),
         external_id: external_id.map(str::to_owned),
+        policy: None,
     }
 }
 
@@ -127,6 +128,7 @@ fn a_session_s_name_has_its_alphabet() {
             role_arn: THERE.to_owned(),
             session_name: session_name.to_owned(),
             external_id: None,
+            policy: None,
         };
         assert_eq!(refusal(&mut world, &operation).1, "ValidationError");
     }

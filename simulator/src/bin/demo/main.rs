@@ -47,6 +47,9 @@ struct Arguments {
     /// The grant to send; where it has no `duration`, for an hour.
     #[arg(long, default_value = "events/grant.json")]
     event: PathBuf,
+    /// The alias or version to invoke for each event; without it, the function itself.
+    #[arg(long, value_name = "NAME")]
+    qualifier: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -169,6 +172,7 @@ struct Running {
     environment: Environment,
     log: mpsc::UnboundedReceiver<String>,
     terminal: Terminal,
+    qualifier: Option<String>,
 }
 
 impl Running {
@@ -181,7 +185,7 @@ impl Running {
             .on_log(move |line| drop(sender.send(line.to_owned())))
             .start()
             .await?;
-        Ok(Self { environment, log, terminal })
+        Ok(Self { environment, log, terminal, qualifier: arguments.qualifier.clone() })
     }
 
     /// Sends an event and shows the steps as they are logged; the result, or `None`, and why, where there is none.
@@ -189,7 +193,12 @@ impl Running {
         self.terminal.text(Style::Plain, &report::pretty(event))?;
         let sent = Instant::now();
         let outcome = {
-            let invoked = self.environment.invoke(event, LAMBDA_TIMEOUT);
+            let invoked = async {
+                match &self.qualifier {
+                    Some(qualifier) => self.environment.invoke_qualified(qualifier, event, LAMBDA_TIMEOUT).await,
+                    None => self.environment.invoke(event, LAMBDA_TIMEOUT).await,
+                }
+            };
             tokio::pin!(invoked);
             loop {
                 tokio::select! {

@@ -1,6 +1,7 @@
-"""The fences that IAM puts up, by a policy evaluator that others wrote: of the roles, of who may call, and of the examples."""
+"""What IAM allows and denies, evaluated by a policy evaluator that others wrote: the roles, the callers, and the example policies."""
 
 import json
+import re
 
 import pytest
 from cloudformation import ACCOUNT, REGION, ROOT, TARGET, TEMPLATE, parameters, resolve, role_policies
@@ -8,23 +9,30 @@ from simulation import allowed, decision, is_allowed
 
 CLUSTER = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/"
 ENTRY = f"arn:aws:eks:{REGION}:{ACCOUNT}:access-entry/"
+NODEGROUP = f"arn:aws:eks:{REGION}:{ACCOUNT}:nodegroup/"
+FARGATE_PROFILE = f"arn:aws:eks:{REGION}:{ACCOUNT}:fargateprofile/"
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 SCHEDULE = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/"
 SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/eks-break-glass-schedule-role"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:eks-break-glass-undelivered"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:eks-break-glass"
+APPROVED, REVOKE = f"{FUNCTION}:approved", f"{FUNCTION}:revoke"
 RUNBOOK = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:eks-break-glass-recover"
 EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:eks-break-glass-recover:1"
 SSO = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_BreakGlass_0f1e2d3c4b5a6978"
 OTHER = f"arn:aws:iam::{ACCOUNT}:role/admin"
-FENCED = {
+RESTRICTED = {
     "AllowedClusters": "dev-*,payments",
     "AllowedPrincipals": f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_BreakGlass_*",
+    "AllowedPolicies": "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy",
+    "AllowedGroups": "dev-*,auditors,user:ci-*",
 }
-OURS = {"aws:ResourceTag/eks-break-glass:made-by": "eks-break-glass 0.1.0"}
+OURS = {"aws:ResourceTag/eks-break-glass:function": FUNCTION}
+# An entry of another installation: the same program, another function.
+THEIRS = {"aws:ResourceTag/eks-break-glass:function": FUNCTION + "-2", "aws:ResourceTag/eks-break-glass:made-by": "eks-break-glass 0.1.0"}
 ROLES = pytest.mark.parametrize(("template", "role"), [(TEMPLATE, "FunctionRole"), (TARGET, "TargetRole")], ids=["own", "target"])
-# The parameter of the templates for each setting that both the guard and the roles enforce.
+# The parameter of the templates for each setting that both the guardrails and the roles enforce.
 PARAMETERS = {"ALLOWED_CLUSTERS": "AllowedClusters", "ALLOWED_PRINCIPALS": "AllowedPrincipals", "ALLOWED_POLICIES": "AllowedPolicies"}
 
 
@@ -34,6 +42,11 @@ def create(principal=SSO, kind="STANDARD"):
 
 def associate(policy="AmazonEKSClusterAdminPolicy", principal=SSO):
     return {"eks:principalArn": principal, "eks:policyArn": POLICY + policy}
+
+
+def entry_of(principal, **keys):
+    """The request for an entry with a username or groups. Several groups are a list."""
+    return create(principal) | {f"eks:{name}": value for name, value in keys.items()}
 
 
 def mode(value):
@@ -66,22 +79,45 @@ EKS_AND_IAM = [
     (True, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create()),
     (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(OTHER)),
     (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(kind="EC2_LINUX")),
+    (True, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, kubernetesGroups="", username="")),
+    (True, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, kubernetesGroups=["dev-1", "auditors"])),
+    (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, kubernetesGroups=["dev-1", "platform-admins"])),
+    (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, kubernetesGroups="platform-admins")),
+    (True, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, username="ci-deployer")),
+    (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, username="jane")),
+    (False, "eks:CreateAccessEntry", CLUSTER + "dev-1", entry_of(SSO, username="user:ci-deployer")),
     (True, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(OTHER) | OURS),
+    (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(OTHER) | THEIRS),
     (False, "eks:DeleteAccessEntry", ENTRY + "prod/role/x/y/z", create(OTHER) | OURS),
     (False, "eks:DeleteAccessEntry", ENTRY + "dev-1/role/x/y/z", create(kind="EC2_LINUX") | OURS),
     (True, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate()),
     (True, "eks:AssociateAccessPolicy", ENTRY + "payments/role/x/y/z", associate("AmazonEKSViewPolicy")),
+    (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSAdminPolicy")),
     (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSAutoNodePolicy")),
     (False, "eks:AssociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER)),
     (False, "eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate()),
     (True, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate()),
-    (True, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER)),
+    (False, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER)),
+    (False, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER) | THEIRS),
+    (True, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate(principal=OTHER) | OURS),
+    (True, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSEditPolicy", OTHER) | OURS),
+    (False, "eks:DisassociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate(principal=OTHER) | OURS),
     (False, "eks:DisassociateAccessPolicy", ENTRY + "dev-1/role/x/y/z", associate("AmazonEKSAutoNodePolicy")),
     (False, "eks:DisassociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate()),
     (True, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", {}),
     (True, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", create()),
     (False, "eks:TagResource", ENTRY + "dev-1/role/x/y/z", create(OTHER)),
     (False, "eks:TagResource", CLUSTER + "dev-1", {}),
+    (True, "eks:ListClusters", "*", {}),
+    (True, "eks:ListNodegroups", CLUSTER + "dev-1", {}),
+    (False, "eks:ListNodegroups", CLUSTER + "prod", {}),
+    (True, "eks:DescribeNodegroup", NODEGROUP + "dev-1/workers/8ac9", {}),
+    (False, "eks:DescribeNodegroup", NODEGROUP + "prod/workers/8ac9", {}),
+    (True, "eks:ListFargateProfiles", CLUSTER + "payments", {}),
+    (False, "eks:ListFargateProfiles", CLUSTER + "prod", {}),
+    (True, "eks:DescribeFargateProfile", FARGATE_PROFILE + "payments/jobs/8ac9", {}),
+    (False, "eks:DescribeFargateProfile", FARGATE_PROFILE + "prod/jobs/8ac9", {}),
+    (False, "eks:DeleteNodegroup", NODEGROUP + "dev-1/workers/8ac9", {}),
     (False, "eks:UpdateAccessEntry", ENTRY + "dev-1/role/x/y/z", create()),
     (False, "eks:DeleteCluster", CLUSTER + "dev-1", {}),
     (False, "eks:CreateCluster", CLUSTER + "dev-1", {}),
@@ -121,7 +157,7 @@ AROUND_THE_FUNCTION = [
     (False, "events:PutEvents", BUS + "default", {}),
     (False, "events:PutEvents", BUS + "other", {"events:source": "eks-break-glass"}),
     (False, "lambda:UpdateFunctionConfiguration", FUNCTION, {}),
-    (False, "lambda:InvokeFunction", FUNCTION, {}),
+    *((False, "lambda:InvokeFunction", function, {}) for function in (FUNCTION, APPROVED, REVOKE)),
     (False, "logs:DeleteLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/eks-break-glass", {}),
     (False, "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:eks-break-glass-announcements", {}),
 ]
@@ -130,12 +166,12 @@ AROUND_THE_FUNCTION = [
 @ROLES
 @pytest.mark.parametrize(("expected", "action", "resource", "context"), EKS_AND_IAM)
 def test_what_the_roles_may_do_to_clusters(template, role, expected, action, resource, context):
-    assert is_allowed(role_policies(template, role, **FENCED), action, resource, context) is expected
+    assert is_allowed(role_policies(template, role, **RESTRICTED), action, resource, context) is expected
 
 
 @pytest.mark.parametrize(("expected", "action", "resource", "context"), AROUND_THE_FUNCTION)
 def test_what_the_functions_role_may_do_besides(expected, action, resource, context):
-    assert allowed(action, resource, context, **FENCED) is expected
+    assert allowed(action, resource, context, **RESTRICTED) is expected
 
 
 GUARDRAILS = json.loads((ROOT / "tests/fixtures/guardrails.json").read_text())
@@ -143,25 +179,61 @@ GUARDRAILS = json.loads((ROOT / "tests/fixtures/guardrails.json").read_text())
 
 @ROLES
 @pytest.mark.parametrize("row", GUARDRAILS, ids=lambda row: f"{row['setting']}-{row['allowed']}")
-def test_what_the_guard_forbids_iam_forbids_too(template, role, row):
-    """The same table, read by `tests/suite/fences.rs`, is what the guard says."""
+def test_iam_allows_exactly_what_the_guardrails_allow(template, role, row):
+    """The Rust suite reads the same table for the guardrails of the function."""
     principal = row.get("principalArn", f"arn:aws:iam::{ACCOUNT}:role/new-cluster-admin")
     cluster, policy = row.get("clusterName", "prod"), row.get("policyArn", "AmazonEKSClusterAdminPolicy")
-    # What may be restored goes beyond what may be granted; here it does not.
-    policies = role_policies(template, role, **{PARAMETERS[row["setting"]]: row["value"], "RestorablePolicies": "None"})
+    policies = role_policies(template, role, **{PARAMETERS[row["setting"]]: row["value"]})
     created = is_allowed(policies, "eks:CreateAccessEntry", CLUSTER + cluster, create(principal))
     associated = is_allowed(policies, "eks:AssociateAccessPolicy", ENTRY + f"{cluster}/role/x/y/z", associate(policy, principal))
     assert (created and associated) is row["allowed"]
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, TARGET], ids=["own", "target"])
+@pytest.mark.parametrize("row", GUARDRAILS, ids=lambda row: f"{row['setting']}-{row['allowed']}")
+def test_the_parameters_take_every_value_of_the_table(template, row):
+    pattern = template["Parameters"][PARAMETERS[row["setting"]]].get("AllowedPattern", ".*")
+    assert all(re.fullmatch(pattern, value) for value in row["value"].split(","))
+
+
+@pytest.mark.parametrize("value", ["*", "role/admin", "arn:aws:iam::111122223333", "arn:aws:sts::111122223333:assumed-role/a/b", "arn:aws:iam::1:role/${x}"])
+def test_patterns_of_principals_have_the_six_fields_of_an_arn_of_iam(value):
+    """ArnLike compares field by field. What it makes of a value without fields is not documented."""
+    assert not re.fullmatch(TEMPLATE["Parameters"]["AllowedPrincipals"]["AllowedPattern"], value)
+
+
 @ROLES
-def test_the_role_can_associate_what_may_be_restored_and_the_guard_alone_keeps_that_from_being_granted(template, role):
-    restorable = parameters(template)["RestorablePolicies"]
-    allowed_policies = {"AllowedPolicies": "AmazonEKSClusterAdminPolicy"}
-    for policy in restorable:
-        policies = role_policies(template, role, **allowed_policies)
-        assert is_allowed(policies, "eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate(policy))
-    assert "AmazonEKSClusterAdminPolicy" not in restorable
+def test_by_default_only_principals_of_the_roles_own_account_are_allowed(template, role):
+    policies = role_policies(template, role)
+    user, foreign = f"arn:aws:iam::{ACCOUNT}:user/jane", "arn:aws:iam::999999999999:role/admin"
+    for principal, expected in {OTHER: True, SSO: True, user: True, foreign: False}.items():
+        assert is_allowed(policies, "eks:CreateAccessEntry", CLUSTER + "prod", create(principal)) is expected
+        for action in ("Associate", "Disassociate"):
+            policy = associate(principal=principal)
+            assert is_allowed(policies, f"eks:{action}AccessPolicy", ENTRY + "prod/role/x/y/z", policy) is expected
+        for action in ("DeleteAccessEntry", "TagResource"):
+            assert is_allowed(policies, f"eks:{action}", ENTRY + "prod/role/x/y/z", create(principal)) is expected
+
+
+@ROLES
+def test_by_default_an_entry_has_no_groups_and_no_custom_username(template, role):
+    policies = role_policies(template, role)
+    for keys, expected in (
+        ({}, True),
+        ({"kubernetesGroups": ""}, True),
+        ({"kubernetesGroups": ["viewers"]}, False),
+        ({"username": ""}, True),
+        ({"username": "jane"}, False),
+    ):
+        assert is_allowed(policies, "eks:CreateAccessEntry", CLUSTER + "prod", entry_of(OTHER, **keys)) is expected, keys
+
+
+@ROLES
+def test_no_policy_can_be_associated_beyond_those_that_can_be_granted(template, role):
+    assert "RestorablePolicies" not in template["Parameters"]
+    policies = role_policies(template, role)
+    for policy in ("Admin", "AdminView", "Edit", "View", "SecretReader", "SecretAdmin"):
+        assert not is_allowed(policies, "eks:AssociateAccessPolicy", ENTRY + "prod/role/x/y/z", associate(f"AmazonEKS{policy}Policy"))
 
 
 @ROLES
@@ -179,17 +251,36 @@ def test_two_functions_in_one_account_do_not_share_schedules():
     assert not allowed("scheduler:CreateSchedule", SCHEDULE + "eks-break-glass/prod-1", **other)
 
 
-def test_the_function_takes_on_nobody_unless_it_is_told_whom():
+def test_the_function_assumes_no_principal_unless_a_parameter_names_it():
     assert not allowed("sts:AssumeRole", SSO)
     assert allowed("sts:AssumeRole", SSO, AssumablePrincipals=SSO)
     assert not allowed("sts:AssumeRole", OTHER, AssumablePrincipals=SSO)
 
 
-def test_the_function_takes_on_the_target_role_and_no_other():
-    there = "arn:aws:iam::444455556666:role/"
-    assert not allowed("sts:AssumeRole", there + "target")
-    assert allowed("sts:AssumeRole", there + "target", TargetRoleName="target")
-    assert not allowed("sts:AssumeRole", there + "admin", TargetRoleName="target")
+def test_the_function_assumes_the_target_role_of_allowed_accounts_and_no_other():
+    there, further, elsewhere = (f"arn:aws:iam::{account}:role/" for account in ("444455556666", "777788889999", "999999999999"))
+    two = {"TargetRoleName": "target", "AllowedAccounts": "444455556666,777788889999"}
+    assert allowed("sts:AssumeRole", there + "target", **two) and allowed("sts:AssumeRole", further + "target", **two)
+    assert not allowed("sts:AssumeRole", elsewhere + "target", **two)
+    assert not allowed("sts:AssumeRole", there + "admin", **two)
+    assert not allowed("sts:AssumeRole", there + "path/target", **two)
+    for given in ({}, {"TargetRoleName": "target"}, {"AllowedAccounts": "444455556666"}):
+        assert not allowed("sts:AssumeRole", there + "target", **given), given
+    with_principals = two | {"AssumablePrincipals": f"{SSO},{there}team/*"}
+    assert allowed("sts:AssumeRole", SSO, **with_principals) and allowed("sts:AssumeRole", there + "team/x", **with_principals)
+    assert allowed("sts:AssumeRole", there + "target", **with_principals)
+    assert not allowed("sts:AssumeRole", there + "admin", **with_principals)
+
+
+def test_the_permission_to_assume_the_target_role_names_every_account():
+    statements = resolve(
+        TEMPLATE["Resources"]["AssumeTargetRole"]["Properties"]["PolicyDocument"]["Statement"],
+        parameters(TargetRoleName="target", AllowedAccounts="444455556666,777788889999"),
+    )
+    [allow] = [statement for statement in statements if statement["Effect"] == "Allow"]
+    assert allow["Resource"] == ["arn:*:iam::444455556666:role/*", "arn:*:iam::777788889999:role/*"]
+    pattern = TEMPLATE["Parameters"]["AllowedAccounts"]["AllowedPattern"]
+    assert re.fullmatch(pattern, "444455556666") and not re.fullmatch(pattern, "*")
 
 
 def test_the_function_announces_on_its_bus_as_itself_and_nowhere_else():
@@ -213,6 +304,8 @@ def operator(**given):
         (True, "states:StartExecution", RUNBOOK),
         (True, "states:DescribeExecution", EXECUTION),
         (False, "lambda:InvokeFunction", FUNCTION + "-2"),
+        (False, "lambda:InvokeFunction", APPROVED),
+        (False, "lambda:InvokeFunction", REVOKE),
         (False, "lambda:UpdateFunctionCode", FUNCTION),
         (False, "lambda:UpdateFunctionConfiguration", FUNCTION),
         (False, "lambda:AddPermission", FUNCTION),
@@ -227,14 +320,35 @@ def operator(**given):
         (False, "sqs:PurgeQueue", QUEUE),
     ],
 )
-def test_operators_call_the_function_and_start_the_runbook_and_nothing_else(expected, action, resource):
-    assert is_allowed(operator(), action, resource) is expected
+def test_callers_invoke_the_function_start_the_workflows_and_nothing_else(expected, action, resource):
+    for approval in ("false", "true"):
+        # The function itself refuses what was not approved, so that a revoke or an emergency needs no workflow.
+        assert is_allowed(operator(RequireApproval=approval), action, resource) is expected
 
 
-def test_where_approval_is_required_operators_cannot_go_round_it():
-    with_approval = operator(RequireApproval="true")
-    assert not is_allowed(with_approval, "lambda:InvokeFunction", FUNCTION)
-    assert is_allowed(with_approval, "states:StartExecution", RUNBOOK)
+INVOKERS = {"RunbookRole": {FUNCTION, APPROVED}, "FleetRole": {FUNCTION, APPROVED}, "ScheduleRole": {REVOKE}, "FunctionRole": set(), "ChatFunctionRole": set()}
+
+
+def test_of_the_stacks_roles_the_workflows_invoke_approved_and_scheduler_revoke():
+    roles = {name for name, resource in TEMPLATE["Resources"].items() if resource["Type"] == "AWS::IAM::Role"}
+    assert set(INVOKERS) == {role for role in roles if "Policies" in TEMPLATE["Resources"][role]["Properties"]}
+    secret = {"SlackSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:eks-break-glass-chat-AbCdEf"}
+    for role, expected in INVOKERS.items():
+        policies = role_policies(TEMPLATE, role, **secret)
+        invoked = {function for function in (FUNCTION, APPROVED, REVOKE) if is_allowed(policies, "lambda:InvokeFunction", function)}
+        assert invoked == expected, role
+
+
+def test_every_policy_outside_the_roles_that_invokes_the_function_leaves_the_aliases_out():
+    """Managed policies and resource-based permissions: an ARN without qualifier, and no wildcard, covers no alias."""
+    for name, resource in TEMPLATE["Resources"].items():
+        properties = resource["Properties"]
+        match resource["Type"]:
+            case "AWS::Lambda::Permission":
+                assert properties["FunctionName"] == {"Fn::GetAtt": "EksBreakGlassFunction.Arn"}, name
+            case "AWS::IAM::ManagedPolicy":
+                policies = [resolve(properties["PolicyDocument"], parameters())]
+                assert not any(is_allowed(policies, "lambda:InvokeFunction", alias) for alias in (APPROVED, REVOKE)), name
 
 
 def example(name):
@@ -266,7 +380,7 @@ def test_the_example_for_operators_is_the_policy_of_the_template_with_conditions
 
 @pytest.mark.parametrize(("action", "resource", "context"), [call for allowed, *call in EKS_AND_IAM + AROUND_THE_FUNCTION if allowed])
 def test_the_example_of_a_boundary_leaves_the_role_all_that_it_may_do(action, resource, context):
-    policies = role_policies(TEMPLATE, "FunctionRole", **FENCED)
+    policies = role_policies(TEMPLATE, "FunctionRole", **RESTRICTED)
     assert is_allowed(policies, action, resource, context, boundary=example("permissions-boundary"))
 
 
@@ -278,11 +392,13 @@ def test_the_example_of_a_boundary_leaves_the_other_roles_all_that_they_may_do()
     values = parameters(**given)
     announcements, results, fleet = values["Announcements"], values["FleetResults.Arn"], values["FleetStateMachine"]
     for role, action, resource in (
-        ("ScheduleRole", "lambda:InvokeFunction", FUNCTION),
+        ("ScheduleRole", "lambda:InvokeFunction", REVOKE),
         ("ScheduleRole", "sqs:SendMessage", QUEUE),
         ("RunbookRole", "lambda:InvokeFunction", FUNCTION),
+        ("RunbookRole", "lambda:InvokeFunction", APPROVED),
         ("RunbookRole", "sns:Publish", announcements),
         ("FleetRole", "lambda:InvokeFunction", FUNCTION),
+        ("FleetRole", "lambda:InvokeFunction", APPROVED),
         ("FleetRole", "sns:Publish", announcements),
         ("FleetRole", "states:StartExecution", fleet),
         ("FleetRole", "states:DescribeExecution", fleet.replace(":stateMachine:", ":execution:") + "/run:1"),
@@ -338,6 +454,51 @@ def test_the_example_of_a_boundary_holds_a_role_that_somebody_has_made_administr
     assert not is_allowed(ADMINISTRATOR, action, resource, context, boundary=example("permissions-boundary"))
 
 
+STACK_ROLE = f"arn:aws:iam::{ACCOUNT}:role/eks-break-glass-{{}}-A1B2C3D4E5F6"
+RECOVER_ROLE, FLEET_ROLE, SCHEDULER_ROLE = (STACK_ROLE.format(name) for name in ("RunbookRole", "FleetRole", "ScheduleRole"))
+# `aws:PrincipalArn` of a session is its role's ARN, which the evaluator takes as the principal.
+ADMIN_ROLES = [f"arn:aws:iam::{ACCOUNT}:role/Administrator", STACK_ROLE.format("FunctionRole"), RECOVER_ROLE + "-2", SSO]
+
+
+@pytest.mark.parametrize(
+    ("alias", "passes"),
+    [(APPROVED, {RECOVER_ROLE, FLEET_ROLE}), (REVOKE, {SCHEDULER_ROLE})],
+    ids=["approved", "revoke"],
+)
+def test_with_the_service_control_policy_only_workflows_and_scheduler_use_the_aliases(alias, passes):
+    """Without it, every administrator of the account can, because `lambda:InvokeFunction` on `*` covers aliases."""
+    policies = [*ADMINISTRATOR, example("scp-protect-aliases")]
+    for principal in (RECOVER_ROLE, FLEET_ROLE, SCHEDULER_ROLE, *ADMIN_ROLES):
+        assert is_allowed(ADMINISTRATOR, "lambda:InvokeFunction", alias, principal=principal)
+        assert is_allowed(policies, "lambda:InvokeFunction", alias, principal=principal) is (principal in passes), principal
+        # Services that a resource-based policy lets in are outside service control policies, and a function URL may need no identity at all.
+        for action in ("AddPermission", "CreateFunctionUrlConfig", "UpdateFunctionUrlConfig"):
+            assert not is_allowed(policies, f"lambda:{action}", alias, principal=principal)
+
+
+def test_the_service_control_policy_leaves_everything_else_alone():
+    policies = [*ADMINISTRATOR, example("scp-protect-aliases")]
+    for action, resource in (
+        ("lambda:InvokeFunction", FUNCTION),
+        ("lambda:InvokeFunction", FUNCTION + "-2:approved"),
+        ("lambda:AddPermission", FUNCTION),
+        ("lambda:UpdateAlias", APPROVED),
+        ("states:StartExecution", RUNBOOK),
+    ):
+        assert is_allowed(policies, action, resource, principal=ADMIN_ROLES[0]), action
+
+
+def test_the_roles_that_the_service_control_policy_names_are_outputs():
+    names = {output["Value"]["Fn::GetAtt"] for output in TEMPLATE["Outputs"].values() if "scp-protect-aliases" in output["Description"]}
+    statements = example("scp-protect-aliases")["Statement"]
+    roles = [role for statement in statements if "Condition" in statement for role in listed(statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"])]
+    assert names == {role.split("-")[3] + ".Arn" for role in roles}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
 def test_every_role_of_the_stack_is_bounded_where_a_boundary_is_given():
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
     roles = [resource["Properties"] for resource in TEMPLATE["Resources"].values() if resource["Type"] == "AWS::IAM::Role"]
@@ -355,6 +516,15 @@ def test_a_role_of_another_account_may_invoke_the_function_only_where_it_is_name
     permission = resolve(resource["Properties"], parameters(InvokerArn=caller))
     assert permission == {"FunctionName": FUNCTION, "Action": "lambda:InvokeFunction", "Principal": caller}
     assert "*" not in TEMPLATE["Parameters"]["InvokerArn"]["AllowedPattern"].replace("[^*?]", "")
+
+
+def test_no_wildcard_of_a_principal_crosses_a_field_of_the_arn():
+    """A path can hold a colon."""
+    crossing = f"arn:aws:iam::{ACCOUNT}:role/x:role/on-call"
+    for operator, expected in (("StringLike", True), ("ArnLike", False)):
+        condition = {operator: {"eks:principalArn": "arn:aws:iam::*:role/on-call"}}
+        policies = [{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}]}]
+        assert is_allowed(policies, "eks:CreateAccessEntry", CLUSTER + "prod", create(crossing)) is expected
 
 
 def test_the_evaluator_knows_an_explicit_no():
