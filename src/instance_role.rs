@@ -9,7 +9,8 @@ use crate::journal::{Journal, StepOutcome};
 use crate::observation::{Cluster, InstanceRole, NodeRole};
 use crate::principal::{Principal, PrincipalArn};
 
-/// The AWS services that run instances or pods in a role that they assume, with the ending of their names in aws-cn (facts 12.4).
+/// The AWS services that run instances or pods in a role that they assume, with the ending of their names in aws-cn. Source: the
+/// EKS User Guide on node, Fargate and Pod Identity roles.
 const INSTANCE_SERVICES: [&str; 4] =
     ["ec2.amazonaws.com", "ec2.amazonaws.com.cn", "eks-fargate-pods.amazonaws.com", "pods.eks.amazonaws.com"];
 /// How many node groups or Fargate profiles are read at once.

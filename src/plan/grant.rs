@@ -125,7 +125,7 @@ fn principal_exists(seen: &Observation) -> Result<(), Failure> {
     ))
 }
 
-/// An entry of type STANDARD takes precedence over the mapping of nodes in aws-auth (facts 12.4), so a role of instances gets one only if
+/// An entry of type STANDARD takes precedence over the mapping of nodes in aws-auth, so a role of instances gets one only if
 /// the caller says so, and a node role of this cluster never.
 fn instance_role(goal: &Goal<'_>, seen: &Observation, plan: &mut Plan) -> Result<(), Failure> {
     let Some(evidence) = &seen.instance.evidence else {
