@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::aws::Operation;
 use crate::error::ErrorName;
-use crate::journal::{Journal, StepOutcome};
+use crate::journal::Journal;
 use crate::request::{Action, Request};
 use crate::words::words;
 
@@ -46,14 +46,18 @@ pub fn announcement(
     }
     let detail_type = match &ending {
         Err((ErrorName::RequestDenied, _)) if !journal.may_have_changes() => "EKS access refused",
+        // Whoever approves has to know of access that works, however the request ended.
+        Err(_) if request.is_emergency() && journal.may_have_done(Operation::AssociateAccessPolicy) => {
+            "EKS access granted without approval"
+        }
         Err(_) if journal.may_have_changes() => "EKS access failed",
         Ok(result) if journal.has_changes() => match result.get("status").and_then(Value::as_str) {
             Some("GRANTED") if request.is_emergency() => "EKS access granted without approval",
             Some("GRANTED") if only_extended(journal) => "EKS access extended",
             Some("GRANTED") => "EKS access granted",
             Some("IN_PROGRESS") => "EKS access in progress",
-            // A revoke that only deletes a schedule changes when access ends.
-            Some("REVOKED" | "NOTHING_TO_REVOKE") => "EKS access revoked",
+            // A revoke that only deletes or corrects a schedule changes when access ends, or what stays then.
+            Some("REVOKED" | "NOTHING_TO_REVOKE" | "SUPERSEDED") => "EKS access revoked",
             _ => return None,
         },
         _ => return None,
@@ -63,10 +67,7 @@ pub fn announcement(
 
 /// Whether just the end of the access was moved.
 fn only_extended(journal: &Journal) -> bool {
-    let did = |operation: Operation| {
-        let name = operation.to_string();
-        journal.steps().iter().any(|step| step.operation == name && step.outcome == StepOutcome::Succeeded)
-    };
+    let did = |operation| journal.may_have_done(operation);
     did(Operation::UpdateSchedule) && !did(Operation::CreateAccessEntry) && !did(Operation::AssociateAccessPolicy)
 }
 

@@ -250,12 +250,17 @@ impl Findings<'_> {
             if let Some(new) = subject.arn.as_ref().and_then(|arn| self.survey.iam.successor(arn)) {
                 return self.role_replaced(named, &new.clone(), subject.entry.present());
             }
+            // Anybody who may create roles can create one with the name of Identity Center's.
+            let identity_center = |arn: &PrincipalArn| arn.permission_set().is_some();
+            let lookalike = |arn: &PrincipalArn| arn.looks_like_identity_center();
+            let instead =
+                instead.as_ref().filter(|arn| !subject.arn.as_ref().is_some_and(identity_center) && !lookalike(arn));
             let message = match instead {
                 Some(arn) => format!("IAM knows no `{named}`, but `{arn}`, of the same name under another path"),
                 None => format!("IAM knows no `{named}`: it was deleted, or its name or account is wrong"),
             };
-            let remedy = instead.as_ref().map(|arn| self.grant(arn));
-            let evidence = json!({ "principalArn": named, "instead": instead.as_ref().map(PrincipalArn::as_str) });
+            let remedy = instead.map(|arn| self.grant(arn));
+            let evidence = json!({ "principalArn": named, "instead": instead.map(PrincipalArn::as_str) });
             return self.add("PRINCIPAL_NOT_FOUND", Severity::Error, message, evidence, remedy);
         }
         let Some(arn) = &subject.arn else {

@@ -45,7 +45,7 @@ pub async fn run(
         cluster: &request.cluster,
         principal: &grant.principal.principal,
         policy: &grant.policy,
-        is_grant: true,
+        grant: Some(grant),
         expiry_is_optional: duration.is_none(),
     };
     let seen = observe::observe(context, subject, journal).await?;
@@ -57,6 +57,7 @@ pub async fn run(
         scope: grant.scope.clone(),
         duration,
         recreate: grant.recreate_entry,
+        emergency: grant.emergency,
         instance_role: grant.instance_role,
         tags: context.installation.tags(context.request_id, request, grant),
         request_id: context.request_id,
@@ -385,7 +386,7 @@ impl GrantReconciler<'_> {
                 already: status == Status::AlreadyGranted,
                 may_recreate: matches!(self.seen.iam, IamPrincipal::Unknown { .. })
                     && self.seen.entry.present().is_some_and(|entry| {
-                        guard::recreation(settings, entry, entry.custom_username(&self.seen.principal)).is_ok()
+                        guard::recreation(settings, entry, entry.custom_username(&self.seen.principal), false).is_ok()
                     }),
             }),
         };
@@ -393,6 +394,13 @@ impl GrantReconciler<'_> {
             steps.extend(next_steps::mode_changed(&self.seen.cluster));
         }
         if let Some(old) = self.history.replaced() {
+            // What a timed grant gave was to end.
+            if ownership::ends(old) == Some(Ends::Scheduled) {
+                steps.push(
+                    "The old entry was of a timed grant. If its access is still needed, grant it again.".to_owned(),
+                );
+                return steps;
+            }
             steps.extend(next_steps::restore_entry(&self.seen.cluster, &self.seen.principal, old, undo.is_some()));
         }
         steps

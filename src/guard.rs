@@ -52,10 +52,18 @@ pub fn request(settings: &Settings, function: Option<&FunctionArn>, request: &Re
     if !waits_for_arn {
         cluster(settings, &request.cluster.name, arn.as_deref())?;
     }
-    if let Principal::Iam(arn) = &grant.principal.principal {
-        let own = function.map(|function| function.account.as_str());
-        principal(settings, arn, request.cluster.account.as_deref().or(own))?;
-        own_roles(settings, &[], arn)?;
+    let own = function.map(|function| function.account.as_str());
+    let cluster_account = request.cluster.account.as_deref().or(own);
+    match &grant.principal.principal {
+        Principal::Iam(arn) => {
+            principal(settings, arn, cluster_account)?;
+            own_roles(settings, &[], arn)?;
+        }
+        // The path of its role isn't known yet, so patterns are judged later.
+        Principal::Session(session) if settings.allowed_principals.is_none() => {
+            of_cluster_account(&grant.principal.text, &session.account, cluster_account)?;
+        }
+        Principal::Session(_) => {}
     }
     duration(settings, grant).map(drop)
 }
@@ -175,17 +183,24 @@ pub fn cluster(settings: &Settings, name: &str, arn: Option<&str>) -> Result<(),
 /// # Errors
 /// `RequestDenied`, naming the setting that forbids it.
 pub fn principal(settings: &Settings, arn: &PrincipalArn, cluster_account: Option<&str>) -> Result<(), Failure> {
-    let (allowed, limit) = match (&settings.allowed_principals, cluster_account) {
-        (Some(patterns), _) => (
-            patterns.iter().any(|pattern| pattern::matches_arn(pattern, arn.as_str())),
-            format!("matches none of the patterns {}", patterns.join(", ")),
-        ),
-        (None, Some(account)) => {
-            (arn.account == account, format!("is not of the cluster's account {account}, which is the default"))
-        }
-        (None, None) => return Ok(()),
+    let Some(patterns) = &settings.allowed_principals else {
+        return of_cluster_account(arn.as_str(), &arn.account, cluster_account);
     };
-    if allowed { Ok(()) } else { Err(Failure::denied("ALLOWED_PRINCIPALS", format!("principal `{arn}` {limit}"))) }
+    if patterns.iter().any(|pattern| pattern::matches_arn(pattern, arn.as_str())) {
+        return Ok(());
+    }
+    let patterns = patterns.join(", ");
+    Err(Failure::denied("ALLOWED_PRINCIPALS", format!("principal `{arn}` matches none of the patterns {patterns}")))
+}
+
+fn of_cluster_account(principal: &str, account: &str, cluster_account: Option<&str>) -> Result<(), Failure> {
+    match cluster_account {
+        Some(allowed) if allowed != account => Err(Failure::denied(
+            "ALLOWED_PRINCIPALS",
+            format!("principal `{principal}` is not of the cluster's account {allowed}, which is the default"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses the roles that this function works with: its own (`own`, as STS names its sessions), the one that Scheduler assumes, and the
@@ -245,11 +260,16 @@ fn within(setting: &str, wanted: SignedDuration, max: SignedDuration) -> Result<
 }
 
 /// Judges an entry that is to be recreated as it was, although nothing proves that it doesn't work: all that it holds would be granted
-/// again, without end.
+/// again, without end. An emergency ends always, so it recreates nothing that an entry holds.
 ///
 /// # Errors
 /// `RequestDenied`, naming the setting that forbids it.
-pub fn recreation(settings: &Settings, entry: &AccessEntry, custom_username: Option<&str>) -> Result<(), Failure> {
+pub fn recreation(
+    settings: &Settings,
+    entry: &AccessEntry,
+    custom_username: Option<&str>,
+    emergency: bool,
+) -> Result<(), Failure> {
     for held in &entry.access_policies {
         policy_named(settings, crate::plan::policy_name(&held.policy_arn))?;
     }
@@ -267,9 +287,11 @@ pub fn recreation(settings: &Settings, entry: &AccessEntry, custom_username: Opt
         }
     }
     let holds = !entry.access_policies.is_empty() || !entry.kubernetes_groups.is_empty() || username.is_some();
-    match settings.max_duration {
-        Some(max) if holds => Err(Failure::denied(
-            "MAX_DURATION",
+    let emergency_limit =
+        settings.emergency_max_duration.filter(|_| emergency).map(|max| ("EMERGENCY_MAX_DURATION", max));
+    match settings.max_duration.map(|max| ("MAX_DURATION", max)).or(emergency_limit) {
+        Some((setting, max)) if holds => Err(Failure::denied(
+            setting,
             format!(
                 "the recreated entry would keep its policies, groups and username without end, and the longest that access may last is {max:#}"
             ),

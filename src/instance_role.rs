@@ -31,14 +31,17 @@ pub async fn find(
     let service = trust
         .and_then(|identity| identity.trusted_services.as_ref())
         .and_then(|services| services.iter().find(|service| INSTANCE_SERVICES.contains(&service.as_str())));
+    let of_auto_mode = cluster.auto_mode_node_role.as_deref() == Some(principal.as_str());
     let evidence = match (requested, service) {
+        // The cluster itself says so, even if IAM says nothing.
+        _ if of_auto_mode => "EKS Auto Mode runs nodes in it".to_owned(),
         (_, Some(service)) => format!("its trust policy lets {service} assume it"),
         (Principal::Session(session), None) if session.is_of_instance() => {
             format!("the session `{}` is named after an EC2 instance", session.session_name)
         }
         _ => return Ok(InstanceRole::default()),
     };
-    let node_role = if cluster.auto_mode_node_role.as_deref() == Some(principal.as_str()) {
+    let node_role = if of_auto_mode {
         NodeRole::Yes("EKS Auto Mode".to_owned())
     } else {
         let watch = Stopwatch::start();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::aws::ApiError;
+use crate::aws::{ApiError, Operation};
 use crate::clock::Stopwatch;
 use crate::log::{Level, Log};
 use crate::observation::Observation;
@@ -176,6 +176,14 @@ impl Journal {
             self.changes.extend(own);
         }
         doubt.is_some()
+    }
+
+    /// Whether a call of that operation succeeded, or may have.
+    #[must_use]
+    pub fn may_have_done(&self, operation: Operation) -> bool {
+        let name = operation.to_string();
+        let did = |step: &StepRecord| step.operation == name && step.outcome == StepOutcome::Succeeded;
+        self.steps.iter().any(did) || self.doubts.contains(&name)
     }
 
     /// Forgets a change that was taken back.

@@ -15,6 +15,7 @@ use crate::journal::{Journal, Timed};
 use crate::observation::{AccessPolicy, Caller, EntryState, IamPrincipal, InstanceRole, Observation};
 use crate::plan::{Plan, Step, ensure_recoverable, policy_name};
 use crate::principal::{Principal, PrincipalArn, PrincipalKind};
+use crate::request::Grant;
 use crate::resolve::{classify_iam_answer, deleted_principal, iam_operation, resolve_session_role, wait_for_iam};
 
 /// What EventBridge Scheduler has for an answer that only adds to what is known: it cannot be reached at all from some VPCs.
@@ -29,8 +30,8 @@ pub struct Subject<'a> {
     pub principal: &'a Principal,
     /// By which policy.
     pub policy: &'a PolicyArn,
-    /// Whether access is to be given: then it matters that IAM knows the principal, and that the cluster can be recovered.
-    pub is_grant: bool,
+    /// What is asked for, if access is to be given: then it matters that IAM knows the principal, and that the cluster can be recovered.
+    pub grant: Option<&'a Grant>,
     /// Whether the request can do without knowing what is scheduled: then EventBridge Scheduler gets little time.
     pub expiry_is_optional: bool,
 }
@@ -44,7 +45,8 @@ pub async fn observe(
     subject: Subject<'_>,
     journal: &mut Journal,
 ) -> Result<Observation, Failure> {
-    let Subject { cluster, principal, is_grant, .. } = subject;
+    let Subject { cluster, principal, .. } = subject;
+    let is_grant = subject.grant.is_some();
     let aws = context.aws;
     let (kind, name) = match principal {
         Principal::Iam(arn) => (arn.kind, arn.name.as_str()),
@@ -93,20 +95,24 @@ pub async fn observe(
     let principal_arn = match (principal, &iam) {
         (Principal::Iam(arn), _) => arn.clone(),
         (Principal::Session(session), iam) => {
-            resolve_session_role(aws, subject, session, iam.as_ref(), journal).await?
+            resolve_session_role(context, subject, session, &caller, iam.as_ref(), journal).await?
         }
     };
     let mut trust = iam.as_ref().and_then(|answer| answer.as_ref().ok()).cloned();
     let iam = match iam.map(|answer| classify_iam_answer(&principal_arn, &caller, answer)) {
         None => IamPrincipal::Unknown { reason: "it was not asked".to_owned() },
         Some(IamPrincipal::Absent { instead: None }) if is_grant => {
-            match wait_for_iam(aws, &principal_arn, journal).await {
+            match wait_for_iam(aws, kind, name, journal).await {
                 Some(answer) => {
                     trust = answer.as_ref().ok().cloned();
                     classify_iam_answer(&principal_arn, &caller, answer)
                 }
-                None => return Err(deleted_principal(aws, subject, &principal_arn, journal).await),
+                None => return Err(deleted_principal(context, subject, &principal_arn, journal).await),
             }
+        }
+        // The role that has its name now isn't Identity Center's.
+        Some(IamPrincipal::Absent { .. }) if is_grant && principal_arn.permission_set().is_some() => {
+            return Err(deleted_principal(context, subject, &principal_arn, journal).await);
         }
         Some(known) => known,
     };

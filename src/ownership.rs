@@ -95,14 +95,17 @@ impl Installation {
     }
 
     /// What has to be restored after a grant of a policy in a scope, by the entry as it was before. `None`: the access was there
-    /// already, and nothing shows that this installation gave it.
+    /// already, and nothing shows that this installation gave it. What a timed grant gave is never restored: its schedule may be gone,
+    /// because it has just fired.
     #[must_use]
     pub fn restore(&self, before: Option<&AccessEntry>, policy: &PolicyArn, scope: &AccessScope) -> Option<Restore> {
         let Some(entry) = before else {
             return Some(Restore::entry_created());
         };
+        let ours = self.created_for(entry, policy.name());
         match entry.scope_of(policy) {
-            Some(held) if held.covers(scope) => self.created_for(entry, policy.name()).then(Restore::entry_created),
+            _ if ours && ends(entry) == Some(Ends::Scheduled) => Some(Restore::entry_created()),
+            Some(held) if held.covers(scope) => ours.then(Restore::entry_created),
             held => Some(Restore::entry_existed(held.cloned())),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::aws::{ApiError, ApiErrorKind as Kind, Aws, Identity, Operation};
 use crate::clock::{Deadline, Pauses};
+use crate::context::Context;
 use crate::error::{ErrorName, Failure};
+use crate::guard;
 use crate::journal::{Journal, Timed};
 use crate::observation::{Caller, IamPrincipal};
 use crate::observe::Subject;
@@ -45,14 +47,14 @@ pub fn classify_iam_answer(
 /// Asks IAM again for as long as a new principal may need to show; `None`: there is none.
 pub(crate) async fn wait_for_iam(
     aws: &Aws,
-    principal: &PrincipalArn,
+    kind: PrincipalKind,
+    name: &str,
     journal: &mut Journal,
 ) -> Option<Result<Identity, ApiError>> {
     let limit = aws.deadline.min(Deadline::after(IAM_DELAY));
     limit
         .poll(IAM_PAUSES, async || {
-            let call = aws.get_identity(principal.kind, &principal.name);
-            let again = Timed::call(iam_operation(principal.kind), call).await;
+            let again = Timed::call(iam_operation(kind), aws.get_identity(kind, name)).await;
             journal.optional_call(&again, |identity| format!("created at {}", identity.created_at));
             let absent = matches!(&again.answer, Err(error) if error.kind == Kind::PrincipalNotFound);
             (!absent).then_some(again.answer)
@@ -62,13 +64,13 @@ pub(crate) async fn wait_for_iam(
 
 /// A principal that IAM doesn't have.
 pub(crate) async fn deleted_principal(
-    aws: &Aws,
+    context: &Context<'_>,
     subject: Subject<'_>,
     principal: &PrincipalArn,
     journal: &mut Journal,
 ) -> Failure {
     let remedy = match principal.permission_set() {
-        Some(set) => successor_remedy(aws, subject, &principal.account, set, journal).await,
+        Some(set) => successor_remedy(context, subject, &principal.account, set, journal).await,
         None => "Check `principalArn`, its path included.".to_owned(),
     };
     Failure::new(
@@ -79,8 +81,14 @@ pub(crate) async fn deleted_principal(
 }
 
 /// Which role the permission set has now, and the event to send.
-async fn successor_remedy(aws: &Aws, subject: Subject<'_>, account: &str, set: &str, journal: &mut Journal) -> String {
-    let roles = Timed::call(Operation::ListRoles, aws.list_roles()).await;
+async fn successor_remedy(
+    context: &Context<'_>,
+    subject: Subject<'_>,
+    account: &str,
+    set: &str,
+    journal: &mut Journal,
+) -> String {
+    let roles = Timed::call(Operation::ListRoles, context.aws.list_roles()).await;
     journal.optional_call(&roles, |roles| format!("{} roles", roles.len()));
     let Ok(roles) = roles.answer else {
         return format!(
@@ -100,15 +108,11 @@ async fn successor_remedy(aws: &Aws, subject: Subject<'_>, account: &str, set: &
             "The permission set `{set}` has no role in account {account} now. Ask for an assignment of it in IAM Identity Center, then send the new role's ARN."
         ),
         Some(role) if clear => {
-            let event = json!({
-                "clusterName": subject.cluster.arn().unwrap_or_else(|| subject.cluster.name.clone()),
-                "region": subject.cluster.region.as_str(),
-                "principalArn": role.arn.as_str(),
-            });
-            format!(
-                "The permission set `{set}` has the role `{}` now. Check that it is yours, then send this event: {event}",
-                role.arn
-            )
+            let now = format!("The permission set `{set}` has the role `{}` now.", role.arn);
+            match event_for(context, subject, &role.arn) {
+                Ok(event) => format!("{now} Check that it is yours, then send this event: {event}"),
+                Err(denied) => format!("{now} This function may not grant access to it. {}", denied.remedy),
+            }
         }
         Some(_) => {
             let all: Vec<_> = present.iter().map(|role| format!("`{}`", role.arn)).collect();
@@ -120,22 +124,60 @@ async fn successor_remedy(aws: &Aws, subject: Subject<'_>, account: &str, set: &
     }
 }
 
+/// The event that asks for the same access for another role, and never for more.
+fn event_for(context: &Context<'_>, subject: Subject<'_>, role: &PrincipalArn) -> Result<Value, Failure> {
+    let settings = context.settings;
+    // The role is of the account that was asked, which is the cluster's.
+    guard::principal(settings, role, Some(&role.account))?;
+    guard::own_roles(settings, &[], role)?;
+    let cluster = subject.cluster;
+    let grant = subject.grant;
+    let duration = match (grant.and_then(|grant| grant.duration).or(settings.default_duration), &context.schedules) {
+        (Some(duration), _) => Some(format!("{duration:#}")),
+        (None, Ok(_)) => Some("1h".to_owned()),
+        (None, Err(_)) => None,
+    };
+    Ok(json!({
+        "clusterName": cluster.arn().unwrap_or_else(|| cluster.name.clone()),
+        "region": cluster.region.as_str(),
+        "principalArn": role.as_str(),
+        "policyArn": subject.policy.as_str(),
+        "accessScope": grant.map(|grant| &grant.scope),
+        "duration": duration,
+        "dryRun": grant.map(|grant| grant.dry_run),
+    }))
+}
+
 /// The role of a session: as IAM says, else as an access entry of the cluster names it. The path is never guessed, because a session's ARN
 /// doesn't have it (terraform-aws-eks issue 2969).
 pub(crate) async fn resolve_session_role(
-    aws: &Aws,
+    context: &Context<'_>,
     subject: Subject<'_>,
     session: &SessionArn,
+    caller: &Caller,
     answer: Option<&Result<Identity, ApiError>>,
     journal: &mut Journal,
 ) -> Result<PrincipalArn, Failure> {
+    let aws = context.aws;
     let fits = |arn: &PrincipalArn| {
         arn.kind == PrincipalKind::Role && arn.account == session.account && arn.name == session.role_name
     };
-    let (name, iam) = match answer {
+    // IAM speaks of the account alone that is asked.
+    let is_asked = session.account == caller.account_id;
+    let absent = |error: &ApiError| error.kind == Kind::PrincipalNotFound && subject.grant.is_some() && is_asked;
+    let later = match answer {
+        Some(Err(error)) if absent(error) => {
+            match wait_for_iam(aws, PrincipalKind::Role, &session.role_name, journal).await {
+                Some(answer) => Some(answer),
+                None => return Err(deleted_role(context, subject, session, error, journal).await),
+            }
+        }
+        _ => None,
+    };
+    let (name, iam) = match later.as_ref().or(answer) {
         Some(Ok(identity)) if fits(&identity.arn) => return Ok(identity.arn.clone()),
-        Some(Err(error)) if error.kind == Kind::PrincipalNotFound && subject.is_grant => {
-            return Err(deleted_role(aws, subject, session, error, journal).await);
+        Some(_) if !is_asked => {
+            (ErrorName::PrincipalNotFound, format!("IAM was asked in account {} only", caller.account_id))
         }
         Some(Ok(identity)) => (ErrorName::PrincipalNotFound, format!("IAM has `{}`", identity.arn)),
         Some(Err(error)) => (failure_name(error), format!("IAM does not answer ({error})")),
@@ -182,14 +224,14 @@ pub(crate) async fn resolve_session_role(
 
 /// A session of a role that was deleted: nothing can be granted to it, and its owner needs another role's session.
 async fn deleted_role(
-    aws: &Aws,
+    context: &Context<'_>,
     subject: Subject<'_>,
     session: &SessionArn,
     error: &ApiError,
     journal: &mut Journal,
 ) -> Failure {
     let remedy = match permission_set_in_name(&session.role_name) {
-        Some(set) => successor_remedy(aws, subject, &session.account, set, journal).await,
+        Some(set) => successor_remedy(context, subject, &session.account, set, journal).await,
         None => "Send the ARN of the role that has taken its place.".to_owned(),
     };
     Failure::new(

@@ -9,7 +9,7 @@ use crate::aws::{ApiError, ApiErrorKind as Kind, Operation};
 use crate::context::Context;
 use crate::error::{ErrorName, Failure};
 use crate::execute::{self, Executor};
-use crate::expiry::ExpiryState;
+use crate::expiry::{ExpiryState, PendingRevoke};
 use crate::guard;
 use crate::history::History;
 use crate::journal::{Journal, StepOutcome, Timed};
@@ -37,7 +37,7 @@ pub async fn run(
         cluster: &request.cluster,
         principal: &revoke.principal.principal,
         policy: &revoke.policy,
-        is_grant: false,
+        grant: None,
         expiry_is_optional: false,
     };
     let report = Report { context, revoke };
@@ -52,7 +52,8 @@ pub async fn run(
     if let Some(expires_at) = revoke.expires_at
         && is_superseded(expires_at, &revoke.policy, &seen)?
     {
-        return Ok(report.ended(&seen, Status::Superseded, Ownership::Proven, None, journal));
+        superseded(context, revoke, expires_at, &mut seen, journal).await?;
+        return Ok(report.ended(&seen, Status::Superseded, ownership(context, revoke, &seen), None, journal));
     }
     let ownership = ownership(context, revoke, &seen);
     warn_of_schedule(&seen, ownership, journal)?;
@@ -60,7 +61,12 @@ pub async fn run(
         require_guardrails(context, revoke, &seen, journal)?;
     }
     let restore = restore(context, revoke, &seen);
-    let goal = RevokeGoal { policy: revoke.policy.clone(), restore, installation: &context.installation };
+    let goal = RevokeGoal {
+        policy: revoke.policy.clone(),
+        restore,
+        is_proven: ownership == Ownership::Proven,
+        installation: &context.installation,
+    };
     let plan = plan::revoke(&goal, &seen)?;
     for (operation, why) in &plan.skipped {
         journal.step(operation, StepOutcome::Skipped, Duration::ZERO, why);
@@ -82,6 +88,46 @@ pub async fn run(
     warn_residual_access(&seen, journal);
     let verdict = verify(context, revoke, &seen, held.as_ref(), journal).await;
     Ok(report.ended(&seen, Status::Revoked, ownership, verdict, journal))
+}
+
+/// The access was granted again since this revoke was scheduled.
+async fn superseded(
+    context: &Context<'_>,
+    revoke: &Revoke,
+    expires_at: Timestamp,
+    seen: &mut Observation,
+    journal: &mut Journal,
+) -> Result<(), Failure> {
+    if seen.expiry.pending().is_none() {
+        journal.warn(
+            "ACCESS_IS_PERMANENT",
+            "The access was given after the time of this revoke, and no revoke is scheduled for it. It stays until it is revoked.",
+        );
+    }
+    // Only Scheduler sends what this function wrote; elsewhere, `restore` may be made up.
+    let restore = revoke.restore.clone().filter(|_| context.alias == Alias::Revoke);
+    let own = restore.map(|restore| PendingRevoke { restore, expires_at });
+    let Some(step) = own.and_then(|own| plan::superseded(&own, &revoke.policy, seen)) else {
+        return Ok(());
+    };
+    if revoke.dry_run {
+        journal.planned(&[step]);
+        return Ok(());
+    }
+    let plan = Plan { steps: vec![step], ..Plan::default() };
+    executor(context, revoke, seen).execute(&plan, &mut History::default(), journal).await?;
+    Ok(())
+}
+
+fn executor<'a>(context: &'a Context<'a>, revoke: &'a Revoke, seen: &'a mut Observation) -> Executor<'a> {
+    Executor {
+        context,
+        cluster: &mut seen.cluster,
+        principal: &seen.principal,
+        policy: &revoke.policy,
+        mode_deadline: context.aws.deadline,
+        update_id: None,
+    }
 }
 
 /// Executes the plan, and what is left of it after each observation. Whether access was removed.
@@ -115,14 +161,7 @@ async fn execute(
         } else {
             return Ok(removed);
         };
-        let mut executor = Executor {
-            context,
-            cluster: &mut seen.cluster,
-            principal: &seen.principal,
-            policy: &revoke.policy,
-            mode_deadline: context.aws.deadline,
-            update_id: None,
-        };
+        let mut executor = executor(context, revoke, seen);
         executor.execute(&Plan { steps, ..Plan::default() }, &mut history, journal).await?;
         let expects = |step: &Step| removes_access(step) && history.expects(step);
         plan = observe::read_back(context, subject, seen, expects, journal, |seen| plan::revoke(goal, seen)).await?;
@@ -158,7 +197,7 @@ fn require_guardrails(
     guard::cluster(context.settings, &seen.cluster.name, Some(&seen.cluster.arn))?;
     guard::principal(context.settings, &seen.principal, seen.cluster.account())?;
     guard::policy(context.settings, &revoke.policy)?;
-    if seen.entry.present().is_some_and(|entry| entry.scope_of(&revoke.policy).is_some()) {
+    if seen.entry.present().is_some() {
         let what = match revoke.restore {
             Some(_) => "What the event says in `restore` decides what is removed.",
             None => "Only the policy is disassociated; the access entry stays with everything else that it holds.",

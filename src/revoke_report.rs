@@ -40,7 +40,12 @@ impl Report<'_> {
         let entry = seen.entry.present();
         let (control_plane, detail) = match status {
             Status::Planned => (None, "Nothing was revoked yet, so there is nothing to verify."),
-            Status::Superseded => (None, "The grant was extended. The revoke that is scheduled now ends it."),
+            Status::Superseded if seen.expiry.pending().is_some() => {
+                (None, "The grant was extended. The revoke that is scheduled now ends it.")
+            }
+            Status::Superseded => {
+                (None, "The access was given after the time of this revoke. No revoke is scheduled for it.")
+            }
             _ => (
                 Some("CONFIRMED"),
                 "EKS shows the access as it was before the grant. The cluster's API server was not asked.",

@@ -164,7 +164,7 @@ impl Simulation {
     }
 
     /// Everything goes right from now on.
-    pub fn mend(&self) {
+    pub fn recover(&self) {
         self.state().faults.clear();
     }
 

@@ -33,7 +33,15 @@ pub(super) fn schedule(
         }
         return Ok(());
     };
-    let restore = if replaces { Some(Restore::entry_created()) } else { restore(goal, history, seen, access) };
+    let recreates = matches!(access, Access::Recreate(_)) || history.recreated().is_some();
+    let restore = match restore(goal, history, seen, access) {
+        _ if replaces => Some(Restore::entry_created()),
+        // The caller states that the entry doesn't work, so the access is new, even if the entry held it.
+        restore if recreates => {
+            Some(Restore { access_scope: None, ..restore.unwrap_or_else(|| Restore::entry_existed(None)) })
+        }
+        restore => restore,
+    };
     let end = match history.scheduled_end().filter(|end| *end > now) {
         Some(end) => end,
         None => expires_at(now, duration)?,
@@ -84,8 +92,7 @@ fn restore(goal: &Goal<'_>, history: &History, seen: &Observation, access: &Acce
     let restore = restore.or_else(|| of(before));
     // Invariant: what this plan gives has an end, even if another request has removed what was there before.
     let gives = match access {
-        Access::Held | Access::CreateAsItWas(..) => false,
-        Access::Recreate(replacement) => of(&EntryState::Present(replacement.old.clone())).is_some(),
+        Access::Held | Access::CreateAsItWas(..) | Access::Recreate(_) => false,
         Access::Associate(policies) => policies.iter().any(|policy| policy.policy_arn == goal.policy.as_str()),
         Access::Create(_) | Access::Replace(..) => true,
     };

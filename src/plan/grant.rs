@@ -28,6 +28,8 @@ pub struct Goal<'a> {
     pub duration: Option<SignedDuration>,
     /// Whether the caller states that the existing entry doesn't work.
     pub recreate: bool,
+    /// Whether the grant skips a required approval.
+    pub emergency: bool,
     /// Whether the caller knows that the principal is the role of instances or pods.
     pub instance_role: bool,
     /// The tags of an entry that is created for this grant.
@@ -72,7 +74,7 @@ pub fn grant(goal: &Goal<'_>, history: &History, seen: &Observation, now: Timest
     let access = access(goal, history, seen)?;
     end::schedule(goal, history, seen, &access, now, &mut plan)?;
     end::tag(goal, history, seen, &mut plan);
-    warn(seen, &access, &mut plan);
+    warn(goal, seen, &access, &mut plan);
     give(goal, seen, access, &mut plan);
     Ok(plan)
 }
@@ -117,10 +119,11 @@ fn principal_exists(seen: &Observation) -> Result<(), Failure> {
         ErrorName::PrincipalNotFound,
         format!("IAM has no principal `{}`.", seen.principal),
         match instead {
-            Some(arn) => {
+            // Anybody who may create roles can create one with the name of Identity Center's.
+            Some(arn) if !arn.looks_like_identity_center() => {
                 format!("Send `{arn}`, which has the same name under another path, if that is the one you mean.")
             }
-            None => "Check `principalArn`.".to_owned(),
+            _ => "Check `principalArn`.".to_owned(),
         },
     ))
 }
@@ -215,7 +218,7 @@ fn access(goal: &Goal<'_>, history: &History, seen: &Observation) -> Result<Acce
         return Ok(missing(entry, with(was, &asked)));
     }
     if goal.recreate && !created_here {
-        guard::recreation(goal.settings, entry, custom_username(seen, entry))?;
+        guard::recreation(goal.settings, entry, custom_username(seen, entry), goal.emergency)?;
         let replacement =
             Replacement { old: entry.clone(), new: as_it_was(seen, entry), policies: with(entry, &asked) };
         return Ok(Access::Recreate(Box::new(replacement)));
@@ -261,7 +264,7 @@ fn custom_username<'a>(seen: &Observation, entry: &'a AccessEntry) -> Option<&'a
     entry.custom_username(&seen.principal)
 }
 
-fn warn(seen: &Observation, access: &Access, plan: &mut Plan) {
+fn warn(goal: &Goal<'_>, seen: &Observation, access: &Access, plan: &mut Plan) {
     let cluster = &seen.cluster;
     let creates = !matches!(access, Access::Held | Access::Associate(_));
     if creates && cluster.authentication_mode != AuthenticationMode::Api {
@@ -310,9 +313,12 @@ fn warn(seen: &Observation, access: &Access, plan: &mut Plan) {
         } else {
             format!(" Tags of AWS can't be set again, so these are gone: {}.", lost.join(", "))
         };
+        let ends = goal.duration.map_or(String::new(), |_| {
+            format!(" {} is removed from it at the expiry, even if the entry held it before.", goal.policy.name())
+        });
         plan.warn(
             "ENTRY_RECREATED",
-            format!("The access entry is deleted and recreated as it was, because the event says `recreateEntry`: it keeps its groups, username, policies and tags.{lost}"),
+            format!("The access entry is deleted and recreated as it was, because the event says `recreateEntry`: it keeps its groups, username, policies and tags.{lost}{ends}"),
         );
     }
 }

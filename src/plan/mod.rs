@@ -6,7 +6,7 @@ mod grant;
 mod revoke;
 
 pub use grant::{Goal, ensure_recoverable, grant};
-pub use revoke::{RevokeGoal, ends_tag, revoke};
+pub use revoke::{RevokeGoal, ends_tag, revoke, superseded};
 
 use crate::aws::{NewEntry, Operation};
 use crate::error::{ErrorName, Failure};

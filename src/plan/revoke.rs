@@ -4,6 +4,7 @@ use super::{Plan, Step, non_standard_entry, policy_name};
 use crate::arn::PolicyArn;
 use crate::aws::Operation;
 use crate::error::Failure;
+use crate::expiry::{ExpiryState, PendingRevoke};
 use crate::observation::{AccessEntry, EntryState, Observation};
 use crate::ownership::{self, Ends, Installation};
 use crate::request::Restore;
@@ -15,6 +16,8 @@ pub struct RevokeGoal<'a> {
     pub policy: PolicyArn,
     /// What was there before the grant; without it, only the policy is disassociated.
     pub restore: Option<Restore>,
+    /// Whether something beside the event shows that the access is this function's.
+    pub is_proven: bool,
     /// Which entries are this function's.
     pub installation: &'a Installation,
 }
@@ -48,6 +51,8 @@ fn remove(goal: &RevokeGoal<'_>, seen: &Observation, entry: &AccessEntry, plan: 
     let grant_created_it =
         goal.installation.created(entry) || goal.restore.as_ref().is_some_and(|restore| !restore.entry_existed);
     let others = used_by_others(goal, seen, entry);
+    // A bare entry may be all that an owner wants: RBAC binds its username.
+    let is_grants = held.is_some() || goal.is_proven;
     match (held, stays) {
         (Some(held), Some(stays)) if stays.covers(held) => {
             plan.skip(Operation::DisassociateAccessPolicy, format!("the policy reached {held} before the grant, too"));
@@ -55,7 +60,7 @@ fn remove(goal: &RevokeGoal<'_>, seen: &Observation, entry: &AccessEntry, plan: 
         (Some(_), Some(scope)) => {
             plan.steps.push(Step::AssociatePolicy { policy: policy.as_str().to_owned(), scope });
         }
-        (_, None) if goal.restore.is_some() && grant_created_it && others.is_empty() => {
+        (_, None) if goal.restore.is_some() && grant_created_it && is_grants && others.is_empty() => {
             plan.steps.push(Step::DeleteEntry);
         }
         (Some(_), None) => {
@@ -93,6 +98,28 @@ fn used_by_others(goal: &RevokeGoal<'_>, seen: &Observation, entry: &AccessEntry
         others.push(format!("tags that this function did not set: {}", tags.join(", ")));
     }
     others
+}
+
+/// What a revoke that comes late must still do if the access was granted again meanwhile. That grant saw what this revoke was to remove, took
+/// it for what was there before, and so its own end would restore it.
+#[must_use]
+pub fn superseded(own: &PendingRevoke, policy: &PolicyArn, seen: &Observation) -> Option<Step> {
+    let ExpiryState::Pending(target, next) = &seen.expiry else {
+        return None;
+    };
+    let held = seen.entry.present().and_then(|entry| entry.policy(policy));
+    // EKS keeps this time if the same policy is associated with another scope. What was associated later, this revoke wasn't for.
+    if held.and_then(|held| held.associated_at).is_none_or(|given| given > own.expires_at) {
+        return None;
+    }
+    let both = next.restore.access_scope.as_ref().zip(own.restore.access_scope.as_ref());
+    let restore = Restore {
+        entry_existed: next.restore.entry_existed && own.restore.entry_existed,
+        access_scope: both.and_then(|(next, own)| next.intersection(own)),
+        ..next.restore.clone()
+    };
+    let revoke = PendingRevoke { restore, expires_at: next.expires_at };
+    (revoke != *next).then(|| Step::UpdateSchedule { target: target.clone(), revoke })
 }
 
 /// How the tag of an entry has to change after a revoke that keeps the entry. `others_end`: whether an end is scheduled for another one

@@ -206,7 +206,7 @@ impl Case {
                 self.deliver(trouble).await;
             }
         }
-        self.aws.mend();
+        self.aws.recover();
     }
 
     async fn trouble(&self, trouble: &Trouble, work: impl Future<Output = ()>) {
@@ -267,7 +267,7 @@ impl Case {
                 let _ = scene.send_through("revoke", &event).await;
             })
             .await;
-            self.aws.mend();
+            self.aws.recover();
             let answer = scene.send_through("revoke", &event).await;
             answer.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
             count("delivered");

@@ -303,7 +303,7 @@ async fn where_access_may_have_been_given_the_schedule_stays() {
     scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetAfterEffect));
     let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
     assert!(failed.message.contains("the revoke was scheduled for"), "{}", failed.message);
-    scene.aws.mend();
+    scene.aws.recover();
     assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
     assert_eq!(entries(&scene), BTreeMap::new());
 }

@@ -267,7 +267,7 @@ async fn live_through(start: Start, event: Value, trouble: Trouble) {
     case.check(Some(&first), &earlier);
 
     // The trouble is over. Sent again, as often as the answer says, it ends granted.
-    case.scene.aws.mend();
+    case.scene.aws.recover();
     let mut granted = false;
     for _ in 0..4 {
         let earlier = case.entries();
@@ -340,9 +340,7 @@ impl TimedGrant {
                 || (self.stale || self.was_recreated()) && gone.contains(&event["restore"]);
             assert!(known, "what was there before is not what will be restored: {event}");
         }
-        // Without `MAX_DURATION`, an entry that can't be proven to be stale is recreated as it was if the event says so.
-        let had = if self.was_recreated_as_it_was() { Self::reach(self.before.as_ref()) } else { self.usable_before() };
-        let given = match (had, self.usable()) {
+        let given = match (self.usable_before(), self.usable()) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(had), Some(has)) => !had.covers(&has),
@@ -365,7 +363,7 @@ impl TimedGrant {
         self.check_end();
         let troubled = self.scene.send(event).await;
         self.check_end();
-        self.scene.aws.mend();
+        self.scene.aws.recover();
         if let Ok(result) = &troubled
             && result["status"] != "IN_PROGRESS"
         {
@@ -380,13 +378,6 @@ impl TimedGrant {
             tokio::time::advance(Duration::from_mins(5)).await;
         }
         panic!("it stays in progress");
-    }
-
-    fn was_recreated_as_it_was(&self) -> bool {
-        let steps = self.scene.logged("step");
-        steps
-            .iter()
-            .any(|step| step["detail"].as_str().is_some_and(|detail| detail.ends_with("to recreate it as it was")))
     }
 
     fn was_recreated(&self) -> bool {
@@ -414,10 +405,10 @@ async fn live_and_end(start: Start, event: Value, grant: Trouble, revoke: Troubl
     let timed = TimedGrant { scene, event, before, stale };
 
     let granted = timed.through(&timed.event, &grant).await;
-    let given = if timed.was_recreated() && !stale { granted["expiresAt"] != Value::Null } else { timed.gives() };
-    // An entry that could not be proven to be stale, and was recreated as it was, may hold the access without end.
-    let recreated_as_it_was = stale && timed.event["recreateEntry"] == true && granted["expiresAt"] == Value::Null;
-    if recreated_as_it_was || stale && granted["status"] == "ALREADY_GRANTED" && granted["expiresAt"] == Value::Null {
+    // The caller of `recreateEntry` states that the entry gave nothing, so what is recreated has its end.
+    let given = timed.was_recreated() || timed.gives();
+    // Nothing showed that the entry is stale, and nothing was given.
+    if stale && granted["status"] == "ALREADY_GRANTED" && granted["expiresAt"] == Value::Null {
         return;
     }
     assert_eq!(granted["expiresAt"] != Value::Null, given, "{granted}");
@@ -446,11 +437,11 @@ async fn live_and_end(start: Start, event: Value, grant: Trouble, revoke: Troubl
                     tokio::time::timeout(Duration::from_millis(after), timed.scene.send_through("revoke", end)).await;
             }
             if timed.scene.send_through("revoke", end).await.is_err() {
-                timed.scene.aws.mend();
+                timed.scene.aws.recover();
                 let again = timed.scene.send_through("revoke", end).await;
                 again.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
             }
-            timed.scene.aws.mend();
+            timed.scene.aws.recover();
         } else {
             timed.through(end, &revoke).await;
         }

@@ -8,6 +8,7 @@
 //! | `modes`, `recreation` | the same where the authentication mode has to change, or the entry to be made anew |
 //! | `paths` | every path to access against every guardrail |
 //! | `security` | one test for each case of the security findings |
+//! | `attacks` | sequences by which somebody gained access, or kept it, although each request was right
 //! | `accounts` | clusters of other accounts and regions |
 //! | `announcements` | what the event bus is told |
 //! | `chat` | commands, signatures, approvals and messages in Slack |
@@ -34,6 +35,7 @@ mod accounts;
 mod adapter;
 mod adapter_services;
 mod announcements;
+mod attacks;
 mod chat;
 mod contract;
 mod endless;

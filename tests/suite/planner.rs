@@ -39,6 +39,7 @@ fn goal(scope: AccessScope) -> Goal<'static> {
         scope,
         duration: None,
         recreate: false,
+        emergency: false,
         instance_role: false,
         tags: tags("AmazonEKSClusterAdminPolicy", REQUEST),
         request_id: REQUEST,
@@ -392,7 +393,7 @@ fn a_revoke_never_gives_anything() {
 
 fn revoke_goal(restore: Restore) -> RevokeGoal<'static> {
     let policy = PolicyArn::named("AmazonEKSClusterAdminPolicy", Partition::Aws);
-    RevokeGoal { policy, restore: Some(restore), installation: &OURS }
+    RevokeGoal { policy, restore: Some(restore), is_proven: true, installation: &OURS }
 }
 
 #[test]

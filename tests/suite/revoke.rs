@@ -293,7 +293,7 @@ async fn a_scheduled_revoke_that_cannot_see_its_schedule_waits_for_a_retry() {
         let failed = scene.send(&scheduled).await.unwrap_err();
         assert_eq!(failed.name, wanted, "{}", failed.message);
         assert!(is_admin(&scene), "it may have been extended");
-        scene.aws.mend();
+        scene.aws.recover();
     }
 }
 

@@ -437,7 +437,7 @@ async fn a_lost_answer_is_named_in_the_error() {
     ] {
         assert!(failed.message.contains(part), "{part} in {}", failed.message);
     }
-    scene.aws.mend();
+    scene.aws.recover();
     assert_eq!(scene.send(&event()).await.unwrap()["status"], "GRANTED");
 }
 

@@ -158,7 +158,7 @@ fn inject(simulation: &Simulation, body: &[u8]) -> Result<Value, Refused> {
 
 /// Back to how it was, now: time and the record of calls go on.
 fn reset(simulation: &Simulation, initial: &World) -> Value {
-    simulation.mend();
+    simulation.recover();
     simulation.world(|world| {
         let now = world.now();
         world.clone_from(initial);

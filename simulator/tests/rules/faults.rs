@@ -119,7 +119,7 @@ async fn faults_strike_the_calls_they_are_for() {
     for _ in 0..3 {
         assert_eq!(describe(&simulation).await.unwrap().status(), 429);
     }
-    simulation.mend();
+    simulation.recover();
     assert_eq!(describe(&simulation).await.unwrap().status(), 200);
 }
 
