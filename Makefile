@@ -1,7 +1,7 @@
 # The commands of this project. Everything that they need beside Rust, Python 3.11 and make, they install under .tools/, pinned.
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python previews fuzz bench instructions lint check-template build release reproducible requirements clean
+.PHONY: help demo test test-rust test-python previews contract fuzz bench instructions lint check-template build release reproducible requirements clean
 
 PYTHON ?= python3.11
 VENVS := aws ministack checks pins
@@ -21,25 +21,28 @@ test-rust: .needs-cargo
 	cargo test --locked --workspace
 
 test-python: .needs-cargo .tools/aws/.installed .tools/ministack/.installed
-	cargo build --locked --quiet -p eks-break-glass -p simulator
-	.tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness tests/template
+	cargo build --locked --quiet -p eks-break-glass -p eks-break-glass-chat -p simulator
+	.tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/interop tests/template
 
 previews: .needs-cargo .tools/aws/.installed .tools/ministack/.installed ## Draws the messages of docs/chat/ anew, from what the chat function posts
-	cargo build --locked --quiet -p eks-break-glass -p simulator
-	UPDATE_PREVIEWS=1 .tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/witness/test_chat.py
+	cargo build --locked --quiet -p eks-break-glass -p eks-break-glass-chat -p simulator
+	UPDATE_PREVIEWS=1 .tools/aws/bin/python -B -m pytest -p no:cacheprovider -q tests/interop/test_chat.py
+
+contract: .needs-cargo ## Writes the list of all names that documents and templates repeat: docs/schemas/contract.json
+	UPDATE_CONTRACT=1 cargo test --locked --workspace --test suite -- contract::list_of_names
 
 fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (every run of the tests makes some, too)
 	FUZZ_CASES=$(or $(CASES),5000000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
 	  cargo test --locked --test suite -- --nocapture hostile::whatever
 
 bench: .needs-cargo .needs-valgrind .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
-	cargo build --locked --release -p eks-break-glass -p bare
+	cargo build --locked --release -p eks-break-glass -p eks-break-glass-chat -p bare
 	cargo build --locked --profile tool -p bench
 	target/tool/bench --python .tools/aws/bin/python --aws .tools/aws/bin/aws
 	target/tool/bench --instructions
 
 instructions: .needs-cargo .needs-valgrind ## Counts instructions and holds them against bench/limits.json
-	cargo build --locked --release -p eks-break-glass
+	cargo build --locked --release -p eks-break-glass -p eks-break-glass-chat
 	cargo build --locked --profile tool -p bench
 	target/tool/bench --instructions
 

@@ -1,5 +1,6 @@
 //! Between Lambda and the domain: JSON in, JSON or a named error out. The only file of this function that knows `lambda_runtime`.
 
+use crate::domain::codes::WarningCode;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,27 +10,27 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::announce::announcement;
-use crate::arn::{Alias, FunctionArn};
 use crate::aws::Connection;
-use crate::clock::{Clock, Deadline, Stopwatch};
-use crate::context::Context;
-use crate::error::{ErrorName, Failure};
-use crate::expiry::ScheduleConfig;
-use crate::journal::Journal;
-use crate::log::{Level, Log, Sink};
-use crate::outcome::Outcome;
-use crate::ownership::Installation;
-use crate::request::{Action, Request};
-use crate::settings::{Misconfigured, Settings};
-use crate::{accounts, grant, guard, inspect, revoke, text};
+use crate::decide::expiry::ScheduleConfig;
+use crate::decide::guardrails;
+use crate::decide::ownership::Installation;
+use crate::domain::arn::{Alias, FunctionArn, PolicyArn};
+use crate::domain::failure::{ErrorName, Failure};
+use crate::domain::sanitize;
+use crate::input::event::{Action, Request};
+use crate::input::settings::{Misconfigured, Settings};
+use crate::platform::clock::{Clock, Deadline, Stopwatch};
+use crate::platform::log::{Level, Log, Sink};
+use crate::report::announcement::announcement;
+use crate::report::outcome::Outcome;
+use crate::workflow::context::Context;
+use crate::workflow::recorder::Recorder;
+use crate::workflow::{accounts, grant, inspect, revoke};
 
 /// What is kept back of an invocation's time to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
 /// What is kept back to write the audit line and hand the answer over.
 const TIME_TO_CLOSE: Duration = Duration::from_millis(300);
-/// The code of the warning that an announcement did not reach the bus.
-const ANNOUNCEMENT_FAILED: &str = "ANNOUNCEMENT_FAILED";
 /// The longest that Lambda lets a function run.
 const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 
@@ -47,7 +48,7 @@ struct Ready {
     connection: Connection,
 }
 
-/// A failed request, as Lambda is told of it. `Debug` reaches CloudWatch, and shows what `errorMessage` shows.
+/// A failed request, as Lambda reports it. `Debug` reaches CloudWatch, and shows what `errorMessage` shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// The name to catch it by.
@@ -83,7 +84,7 @@ impl Function {
             deadline: deadline(&context, &self.clock, TIME_TO_ANSWER),
             end: deadline(&context, &self.clock, TIME_TO_CLOSE),
             request: None,
-            journal: Journal::new(Log::new(self.log, self.clock.clone(), threshold, &context.request_id)),
+            recorder: Recorder::new(Log::new(self.log, self.clock.clone(), threshold, &context.request_id)),
             function: FunctionArn::parse(&context.invoked_function_arn).ok(),
             clock: self.clock,
             request_id: context.request_id,
@@ -113,18 +114,18 @@ struct Invocation {
     /// When all has to be over, the announcement included.
     end: Deadline,
     request: Option<Request>,
-    journal: Journal,
+    recorder: Recorder,
 }
 
 impl Invocation {
     async fn answer(&mut self, function: &Result<Ready, Misconfigured>, event: &str) -> Result<Outcome, Failure> {
         let ready = function.as_ref().map_err(|wrong| Failure::from(wrong.clone()))?;
         let request = self.request.insert(Request::parse(event, &ready.settings.region)?);
-        guard::request(&ready.settings, self.function.as_ref(), request)?;
+        guardrails::request(&ready.settings, self.function.as_ref(), request)?;
         let aws = ready.connection.aws(&request.cluster.region, self.deadline);
         let (settings, function) = (&ready.settings, self.function.as_ref());
-        let aws =
-            accounts::assume_target_role(aws, settings, function, request, self.clock.now(), &mut self.journal).await?;
+        let aws = accounts::assume_target_role(aws, settings, function, request, self.clock.now(), &mut self.recorder)
+            .await?;
         let context = Context {
             aws: &aws,
             settings,
@@ -135,11 +136,11 @@ impl Invocation {
             request_id: &self.request_id,
             clock: &self.clock,
         };
-        let journal = &mut self.journal;
+        let recorder = &mut self.recorder;
         match &request.action {
-            Action::Grant(grant) => grant::run(&context, request, grant, journal).await,
-            Action::Revoke(revoke) => revoke::run(&context, request, revoke, journal).await,
-            Action::Inspect(inspect) => inspect::run(&context, request, inspect, journal).await,
+            Action::Grant(grant) => grant::run(&context, request, grant, recorder).await,
+            Action::Revoke(revoke) => revoke::run(&context, request, revoke, recorder).await,
+            Action::Inspect(inspect) => inspect::run(&context, request, inspect, recorder).await,
         }
     }
 
@@ -150,24 +151,26 @@ impl Invocation {
         answer: Result<Outcome, Failure>,
     ) -> Result<Outcome, Failed> {
         let mut answer = answer.map(Outcome::within_limit).map_err(|failure| {
-            let message = failure.message(&self.journal.account_of_changes());
-            Failed { name: failure.name, message: text::one_line(&message) }
+            let message = failure.message(&self.recorder.record.describe_changes());
+            Failed { name: failure.name, message: sanitize::one_line(&message) }
         });
         let (Some(request), Ok(Ready { settings: Settings { event_bus: Some(bus), .. }, connection })) =
             (&self.request, function)
         else {
             return answer;
         };
-        let result = answer.as_ref().map(|outcome| json!(outcome));
-        let ending = result.as_ref().map_err(|failed| (failed.name, failed.message.as_str()));
-        let Some(announcement) = announcement(request, &self.request_id, ending, &self.journal) else {
+        let ending = answer.as_ref().map_err(|failed| (failed.name, failed.message.as_str()));
+        let Some(announcement) = announcement(request, &self.request_id, ending, &self.recorder.record) else {
             return answer;
         };
-        if let Err(why) = connection.put_events(bus, &announcement, self.end).await {
+        if let Err(why) = connection
+            .put_events(bus, announcement.detail_type.as_str(), &announcement.detail.to_string(), self.end)
+            .await
+        {
             let message = format!("`{}` could not be announced on the bus `{bus}`. [{why}]", announcement.detail_type);
-            self.journal.warn(ANNOUNCEMENT_FAILED, message);
+            self.recorder.warn(WarningCode::AnnouncementFailed, message);
             if let Ok(outcome) = &mut answer {
-                outcome.warnings = self.journal.warnings().to_vec();
+                outcome.warnings.clone_from(&self.recorder.record.warnings);
             }
         }
         answer
@@ -180,11 +183,12 @@ impl Invocation {
             Ok(outcome) => (json!(outcome.status), Level::Info),
             Err(failed) => (json!(failed.name.to_string()), Level::Error),
         };
-        let warnings = self.journal.warnings();
-        let unannounced = warnings.iter().filter(|warning| warning.code == ANNOUNCEMENT_FAILED).count() as u64;
+        let warnings = &self.recorder.record.warnings;
+        let unannounced =
+            warnings.iter().filter(|warning| warning.code == WarningCode::AnnouncementFailed).count() as u64;
         let request = self.request.as_ref();
         let action = request.map_or("unknown", |request| request.action.name());
-        self.journal.log.record(
+        self.recorder.log.record(
             level,
             "audit",
             json!({
@@ -193,30 +197,24 @@ impl Invocation {
                 "clusterName": request.map(|request| &request.cluster.name),
                 "region": request.map(|request| request.cluster.region.as_str()),
                 "principalArn": request.and_then(Request::principal).map(|principal| &principal.text),
-                "policyArn": request.and_then(Request::policy).map(crate::arn::PolicyArn::as_str),
+                "policyArn": request.and_then(Request::policy).map(PolicyArn::as_str),
                 "emergency": request.is_some_and(Request::is_emergency),
                 "reason": request.and_then(|request| request.reason.as_ref()),
                 "requestedBy": request.and_then(|request| request.requested_by.as_ref()),
-                "changes": self.journal.account_of_changes(),
+                "changes": self.recorder.record.describe_changes(),
                 "errorMessage": answer.as_ref().err().map(|failed| &failed.message),
                 "durationMs": duration,
-                "steps": self.journal.steps(),
+                "steps": self.recorder.record.steps,
                 "warnings": warnings,
             }),
         );
-        self.journal.log.metrics(
+        self.recorder.log.metrics(
             &[
-                ("FunctionName", self.function.as_ref().map_or("unknown", FunctionArn::name)),
-                ("Action", action),
-                ("Status", status.as_str().unwrap_or("unknown")),
+                self.function.as_ref().map_or("unknown", FunctionArn::name),
+                action,
+                status.as_str().unwrap_or("unknown"),
             ],
-            &[
-                ("Requests", "Count", 1),
-                ("Failures", "Count", u64::from(answer.is_err())),
-                ("Duration", "Milliseconds", duration),
-                ("FailedSteps", "Count", self.journal.failed_steps()),
-                ("NotAnnounced", "Count", unannounced),
-            ],
+            &[1, u64::from(answer.is_err()), duration, self.recorder.record.failed_steps(), unannounced],
         );
         // Serialised as it is, so that the fields keep their order.
         answer.and_then(|outcome| {

@@ -1,11 +1,11 @@
 //! The Lambda function's process: settings, connection, runtime. Nothing is decided here.
 
 use eks_break_glass::aws::Connection;
-use eks_break_glass::clock::Clock;
 use eks_break_glass::handler::Function;
-use eks_break_glass::log::Sink;
-use eks_break_glass::sdk_log;
-use eks_break_glass::settings::Settings;
+use eks_break_glass::input::settings::{Misconfigured, Settings};
+use eks_break_glass::platform::clock::Clock;
+use eks_break_glass::platform::log::Sink;
+use eks_break_glass::platform::sdk_log;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     let (sink, clock) = (Sink::stdout(), Clock::system());
     let settings = Settings::read(variable).and_then(|settings| {
         sdk_log::install(settings.log_level, &sink, &clock);
-        let connection = Connection::open(&settings.region, variable)?;
+        let connection = Connection::open(&settings.region, variable).map_err(|wrong| Misconfigured(vec![wrong]))?;
         Ok((settings, connection))
     });
     let function = Function::new(settings, sink, clock);

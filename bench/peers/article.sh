@@ -1,5 +1,5 @@
 #!/bin/sh
-# The article's commands, one after another, as somebody types them. Arguments: the AWS CLI, cluster, principal.
+# The article's commands, one after another, as an engineer types them. Arguments: the AWS CLI, cluster, principal.
 set -eu
 aws=$1 cluster=$2 principal=$3
 policy=arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy

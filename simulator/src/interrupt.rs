@@ -1,4 +1,4 @@
-//! The wish of whoever started a program that it should end.
+//! The signal that ends a program.
 
 use std::io;
 

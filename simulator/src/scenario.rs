@@ -14,11 +14,11 @@ const NEW_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amaz
 const OLD_SSO_ROLE: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_1122334455667788";
 const ADMIN_ROLE: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const CLUSTER: &str = "prod";
-/// The access key id of whoever should get in; its secret is `simulated`.
+/// The access key id of the principal that should get access; its secret is `simulated`.
 pub const PRINCIPALS_KEY: &str = "principal";
 /// The schedule group that the function may use.
 pub const SCHEDULE_GROUP: &str = "eks-break-glass";
-/// AWS takes a minute and a half; somebody who tries things out should not have to.
+/// AWS takes a minute and a half; a user who tries things out should not have to.
 const MODE_CHANGE: Duration = Duration::from_secs(5);
 
 /// A world with a name.
@@ -58,7 +58,7 @@ impl Scenario {
     };
     const STALE_ENTRY: Self = Self {
         name: "stale-entry",
-        summary: "A role was deleted and made anew; its access entry looks healthy and lets nobody in.",
+        summary: "A role was deleted and recreated; its access entry is stale: it looks healthy and gives no access.",
         principal: ADMIN_ROLE,
         ..Self::SSO_ROLE_REPLACED
     };

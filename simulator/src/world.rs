@@ -1,6 +1,6 @@
 //! The state machine: accounts, clusters, access entries, principals, and what time does to them. Pure: no clock, no I/O.
 //!
-//! Rules cite their source: pages of the EKS User Guide ("UG") and the IAM User Guide, or the issue where somebody met them;
+//! Rules cite their source: pages of the EKS User Guide ("UG") and the IAM User Guide, or the issue in which they were reported;
 //! "facts §N" is the section of this project's collection, "EKS access entries: fact sheet", that they were taken from.
 //!
 //! Other services are modules beside `sts` and `scheduler`, called from [`World::call`].
@@ -55,7 +55,7 @@ pub struct Caller {
     pub policy: Policy,
 }
 
-/// How long AWS takes to know what it was told. All zero at first.
+/// How long AWS takes to know of a change. All zero at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delays {
     /// Until Associate, Describe and List know an entry that was made (facts §4.3; terraform-provider-aws pull
@@ -80,7 +80,7 @@ impl Delays {
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {
     now: Timestamp,
-    /// How long AWS takes to know what it was told.
+    /// How long AWS takes to know of a change.
     pub delays: Delays,
     /// How many entries a cluster may have (facts §3.11; quota L-C56B9FC3).
     pub entry_quota: usize,
@@ -176,7 +176,7 @@ impl World {
         self
     }
 
-    /// AWS takes that long to know what it was told.
+    /// AWS takes that long to know of a change.
     #[must_use]
     pub fn with_delays(mut self, delays: Delays) -> Self {
         self.delays = delays;

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use jiff::Timestamp;
 
+use super::Aws;
 use super::sts::SESSION_SECONDS;
-use super::{ApiError, Aws};
-use crate::region::Region;
+use crate::domain::api_error::ApiError;
+use crate::domain::region::Region;
 
 /// Credentials that end sooner are renewed: an invocation may last for a quarter of an hour.
 const LEFT_AT_LEAST: Duration = Duration::from_mins(16);

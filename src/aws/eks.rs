@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use aws_sdk_eks::types;
 
+use super::Aws;
 use super::unconfirmed::Unconfirmed;
-use super::{ApiError, ApiErrorKind, Aws, Operation};
-use crate::observation::{AuthenticationMode, Cluster, ClusterKind};
+use crate::domain::api_error::{ApiError, ApiErrorKind};
+use crate::domain::cluster::{AuthenticationMode, Cluster, ClusterKind};
+use crate::domain::operation::Operation;
 
 /// An update of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

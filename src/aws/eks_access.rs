@@ -1,25 +1,15 @@
 //! EKS: access entries and their access policies.
 
-use std::collections::BTreeMap;
+use crate::domain::access_entry::{AccessEntry, AccessPolicy, EntryState, NewEntry};
 
 use aws_sdk_eks::types;
 
 use super::unconfirmed::Unconfirmed;
-use super::{ApiError, ApiErrorKind, Aws, Operation, timestamp};
-use crate::observation::{AccessEntry, AccessPolicy, EntryState};
-use crate::principal::PrincipalArn;
-use crate::scope::AccessScope;
-
-/// A new access entry. Its type is always `STANDARD`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NewEntry {
-    /// The Kubernetes username; `None` leaves it to EKS.
-    pub username: Option<String>,
-    /// The Kubernetes groups.
-    pub groups: Vec<String>,
-    /// The tags. Any tag needs `eks:TagResource`.
-    pub tags: BTreeMap<String, String>,
-}
+use super::{Aws, timestamp};
+use crate::domain::access_scope::AccessScope;
+use crate::domain::api_error::{ApiError, ApiErrorKind};
+use crate::domain::operation::Operation;
+use crate::domain::principal::PrincipalArn;
 
 impl Aws {
     /// The principals of all access entries.

@@ -1,6 +1,8 @@
 //! EKS: the IAM roles of a cluster's managed node groups and Fargate profiles.
 
-use super::{ApiError, ApiErrorKind, Aws, Operation};
+use super::Aws;
+use crate::domain::api_error::{ApiError, ApiErrorKind};
+use crate::domain::operation::Operation;
 
 impl Aws {
     /// The names of the cluster's managed node groups.

@@ -13,7 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::region::{Partition, Region};
+use crate::domain::region::{Partition, Region};
 
 /// What the presigned request says of its own life; EKS takes it for 15 minutes whatever it says.
 const VALID_FOR: Duration = Duration::from_mins(1);
@@ -25,7 +25,7 @@ const CLUSTER_HEADER: &str = "x-k8s-aws-id";
 /// What is encoded in the value of a query. Source: "Create a canonical request" in the IAM User Guide.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A token for the cluster of that name, for whoever has these credentials. It is a secret.
+/// A token for the cluster of that name, for the identity of these credentials. It is a secret.
 ///
 /// # Errors
 /// If the request cannot be signed.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 /// A service that this program calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Service {
+#[expect(missing_docs, reason = "AWS's own names")]
+pub enum Service {
     Eks,
     EventBridge,
     Iam,
@@ -26,7 +27,8 @@ impl Service {
     ];
 
     /// Its name for people.
-    pub(super) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Eks => "EKS",
             Self::EventBridge => "EventBridge",

@@ -4,8 +4,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 
 use super::Connection;
 use super::endpoints::Service;
-use crate::announce::Announcement;
-use crate::clock::Deadline;
+use crate::platform::clock::Deadline;
 
 /// The source of the announcements. Rules match it.
 pub const SOURCE: &str = "eks-break-glass";
@@ -15,11 +14,17 @@ impl Connection {
     ///
     /// # Errors
     /// Why it is not on the bus, in words.
-    pub async fn put_events(&self, bus: &str, announcement: &Announcement, deadline: Deadline) -> Result<(), String> {
+    pub async fn put_events(
+        &self,
+        bus: &str,
+        detail_type: &str,
+        detail: &str,
+        deadline: Deadline,
+    ) -> Result<(), String> {
         let entry = PutEventsRequestEntry::builder()
             .source(SOURCE)
-            .detail_type(announcement.detail_type)
-            .detail(announcement.detail.to_string())
+            .detail_type(detail_type)
+            .detail(detail)
             .event_bus_name(bus)
             .build();
         let call = self.event_bridge().put_events().entries(entry).send();

@@ -13,7 +13,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::trust_fallback::TrustFallback;
-use crate::region::{Partition, Region};
+use crate::domain::region::{Partition, Region};
 
 /// A connection that is not there by then is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,28 +1,19 @@
 //! IAM: whether a principal exists, since when, under which path, and which services may assume it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::domain::identity::Identity;
+use std::collections::BTreeMap;
 
 use aws_sdk_iam::primitives::DateTime;
-use jiff::Timestamp;
 
 use super::complete::Complete;
 use super::trust_policy::trusted_services;
-use super::{ApiError, Aws, Operation, timestamp};
-use crate::principal::{PrincipalArn, PrincipalKind};
+use super::{Aws, timestamp};
+use crate::domain::api_error::ApiError;
+use crate::domain::operation::Operation;
+use crate::domain::principal::{PrincipalArn, PrincipalKind};
 
 /// The most that IAM puts into one page. Source: `ListRoles` in the IAM API reference.
 const MAX_ITEMS: i32 = 1000;
-
-/// A role or user, as IAM knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its ARN, with its path.
-    pub arn: PrincipalArn,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// The AWS services that the role's trust policy allows to assume it; `None` if there is no policy, or it can't be read.
-    pub trusted_services: Option<BTreeSet<String>>,
-}
 
 impl Aws {
     /// A role or user of the account, by its name.

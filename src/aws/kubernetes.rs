@@ -11,12 +11,13 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::error::error_chain;
-use super::{ApiError, Aws, eks_token, sts};
-use crate::principal::PrincipalArn;
-use crate::region::Region;
-use crate::review::Review;
+use super::classify::error_chain;
+use super::{Aws, eks_token, sts};
+use crate::domain::api_error::ApiError;
+use crate::domain::principal::PrincipalArn;
+use crate::domain::region::Region;
 
 /// An API server that has not answered by then does not.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,7 +117,7 @@ impl Aws {
 
 impl ApiServer {
     /// Asks one question.
-    pub async fn ask(&self, asker: &KubernetesIdentity, review: &Review, now: Timestamp) -> Answer {
+    pub async fn ask(&self, asker: &KubernetesIdentity, review: &Value, now: Timestamp) -> Answer {
         let request =
             eks_token::token(&asker.0, &self.region, &self.cluster, now).and_then(|token| self.request(&token, review));
         let call = async {
@@ -139,12 +140,12 @@ impl ApiServer {
                 status => Answer::Unreachable(format!("it answered with HTTP status {status}")),
             }
         };
-        let time_out = crate::clock::Deadline::after(ANSWER_TIMEOUT).bound(call).await;
+        let time_out = crate::platform::clock::Deadline::after(ANSWER_TIMEOUT).timeout(call).await;
         time_out.unwrap_or_else(|| Answer::Unreachable("it did not answer in time".to_owned()))
     }
 
-    fn request(&self, token: &str, review: &Review) -> Result<HttpRequest, String> {
-        let mut request = HttpRequest::new(SdkBody::from(review.body().to_string()));
+    fn request(&self, token: &str, review: &Value) -> Result<HttpRequest, String> {
+        let mut request = HttpRequest::new(SdkBody::from(review.to_string()));
         request.set_method("POST").map_err(|error| error.to_string())?;
         request.set_uri(format!("{}{REVIEWS}", self.endpoint)).map_err(|error| error.to_string())?;
         request.headers_mut().insert("authorization", format!("Bearer {token}"));

@@ -5,21 +5,19 @@
 
 mod accounts;
 mod call_policy;
+mod classify;
 mod complete;
 mod eks;
 mod eks_access;
 mod eks_nodes;
 mod eks_token;
 mod endpoints;
-mod error;
 mod event_bridge;
 mod http;
 mod iam;
 mod kubernetes;
-mod operation;
+
 mod scheduler;
-mod secrets_manager;
-mod step_functions;
 mod sts;
 mod trust_fallback;
 mod trust_policy;
@@ -40,24 +38,21 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use accounts::TargetAccount;
+pub use call_policy::CallPolicy;
+pub use classify::{CallError, error_chain};
+pub use endpoints::Service;
+
 pub use eks::{Update, UpdateStatus};
-pub use eks_access::NewEntry;
-pub(crate) use error::error_chain;
-pub use error::{ApiError, ApiErrorKind, CallError};
 pub use event_bridge::SOURCE;
 pub use http::public_connector;
-pub use iam::Identity;
 pub use kubernetes::{Answer, ApiServer, ClusterConnectors, KubernetesIdentity};
-pub use operation::Operation;
-pub use scheduler::Schedule;
-pub use step_functions::{Answered, Decision, Started};
 
-use call_policy::CallPolicy;
-use endpoints::{Endpoints, Service};
+use endpoints::Endpoints;
 
-use crate::clock::Deadline;
-use crate::region::Region;
-use crate::settings::Misconfigured;
+use crate::domain::api_error::ApiError;
+use crate::domain::operation::Operation;
+use crate::domain::region::Region;
+use crate::platform::clock::Deadline;
 
 /// What serves every request: configuration, credentials, connections, and the clients that were needed so far.
 #[derive(Debug, Clone)]
@@ -75,8 +70,6 @@ struct Shared {
     // Clients of the function's own account and region. Each is built when it is first used, because building one parses a partition table.
     event_bridge: OnceLock<aws_sdk_eventbridge::Client>,
     scheduler: OnceLock<aws_sdk_scheduler::Client>,
-    secrets_manager: OnceLock<aws_sdk_secretsmanager::Client>,
-    step_functions: OnceLock<aws_sdk_sfn::Client>,
 }
 
 impl Connection {
@@ -85,10 +78,10 @@ impl Connection {
     ///
     /// # Errors
     /// If `AWS_CA_BUNDLE` or `SSL_CERT_FILE`, which replace the compiled-in root certificates, names no CA bundle.
-    pub fn open(home: &Region, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+    pub fn open(home: &Region, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
-        let connector = http::aws_connector(home, bundle.as_deref()).map_err(|wrong| Misconfigured(vec![wrong]))?;
+        let connector = http::aws_connector(home, bundle.as_deref())?;
         let clusters = ClusterConnectors::new(http::cluster_connector);
         let credentials = EnvironmentVariableCredentialsProvider::new();
         let connection = Self::configured(home, lookup, connector, credentials, clusters);
@@ -130,8 +123,6 @@ impl Connection {
             accounts: accounts::Sessions::default(),
             event_bridge: OnceLock::new(),
             scheduler: OnceLock::new(),
-            secrets_manager: OnceLock::new(),
-            step_functions: OnceLock::new(),
         }))
     }
 
@@ -143,65 +134,45 @@ impl Connection {
     }
 
     /// Waits for the answer to a call, until a deadline.
-    async fn within<T, E, F>(&self, service: Service, call: F, deadline: Deadline) -> Result<T, CallError>
+    ///
+    /// # Errors
+    /// If AWS refused the call, or didn't answer in time.
+    pub async fn within<T, E, F>(&self, service: Service, call: F, deadline: Deadline) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, SdkError<E>>> + Send,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         // Boxed, because the SDK's futures are large, and whatever awaits this one would be.
         let call: BoxFuture<'_, _> = Box::pin(call);
-        match deadline.bound(call).await {
+        match deadline.timeout(call).await {
             Some(answer) => answer.map_err(|error| CallError::from_sdk(service, &error)),
             None => Err(CallError::timed_out(service)),
         }
     }
 
+    /// The configuration of a service of the function's own account and region.
+    #[must_use]
+    pub fn service_config(&self, service: Service, policy: CallPolicy) -> SdkConfig {
+        let shared = &self.0;
+        let mut config = shared.config(&shared.home).into_builder();
+        config.set_endpoint_url(shared.endpoints.of(service));
+        config.retry_config(policy.retries()).timeout_config(policy.timeouts()).build()
+    }
+
     fn event_bridge(&self) -> &aws_sdk_eventbridge::Client {
-        self.0.event_bridge.get_or_init(|| {
-            let config = self.0.home_config(CallPolicy::ANNOUNCEMENT);
-            let mut config = aws_sdk_eventbridge::config::Builder::from(&config);
-            config.set_endpoint_url(self.0.endpoints.of(Service::EventBridge));
-            aws_sdk_eventbridge::Client::from_conf(config.build())
-        })
+        let config = || self.service_config(Service::EventBridge, CallPolicy::ANNOUNCEMENT);
+        self.0.event_bridge.get_or_init(|| aws_sdk_eventbridge::Client::new(&config()))
     }
 
     fn scheduler(&self) -> &aws_sdk_scheduler::Client {
-        self.0.scheduler.get_or_init(|| {
-            let config = self.0.home_config(CallPolicy::DEFAULT);
-            let mut config = aws_sdk_scheduler::config::Builder::from(&config);
-            config.set_endpoint_url(self.0.endpoints.of(Service::Scheduler));
-            aws_sdk_scheduler::Client::from_conf(config.build())
-        })
-    }
-
-    fn secrets_manager(&self) -> &aws_sdk_secretsmanager::Client {
-        self.0.secrets_manager.get_or_init(|| {
-            let config = self.0.home_config(CallPolicy::INTERACTIVE);
-            let mut config = aws_sdk_secretsmanager::config::Builder::from(&config);
-            config.set_endpoint_url(self.0.endpoints.of(Service::SecretsManager));
-            aws_sdk_secretsmanager::Client::from_conf(config.build())
-        })
-    }
-
-    fn step_functions(&self) -> &aws_sdk_sfn::Client {
-        self.0.step_functions.get_or_init(|| {
-            let config = self.0.home_config(CallPolicy::INTERACTIVE);
-            let mut config = aws_sdk_sfn::config::Builder::from(&config);
-            config.set_endpoint_url(self.0.endpoints.of(Service::StepFunctions));
-            aws_sdk_sfn::Client::from_conf(config.build())
-        })
+        let config = || self.service_config(Service::Scheduler, CallPolicy::DEFAULT);
+        self.0.scheduler.get_or_init(|| aws_sdk_scheduler::Client::new(&config()))
     }
 }
 
 impl Shared {
     fn config(&self, region: &Region) -> SdkConfig {
         self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
-    }
-
-    /// The function's own account and region.
-    fn home_config(&self, policy: CallPolicy) -> SdkConfig {
-        let config = self.config(&self.home).into_builder();
-        config.retry_config(policy.retries()).timeout_config(policy.timeouts()).build()
     }
 
     /// The clients of a region, built at the first use.
@@ -300,8 +271,8 @@ impl Aws {
             if deadline.left().is_zero() {
                 return Err(ApiError::not_sent(operation));
             }
-            match deadline.bound(call).await {
-                Some(answer) => answer.map_err(|error| ApiError::from_sdk(operation, &error)),
+            match deadline.timeout(call).await {
+                Some(answer) => answer.map_err(|error| classify::api_error(operation, &error)),
                 None => Err(ApiError::out_of_time(operation)),
             }
         }

@@ -1,6 +1,7 @@
 //! EventBridge Scheduler: the one-time schedules that send revokes. They are in the function's own account and home region, wherever
 //! the cluster is.
 
+use crate::domain::scheduled_revoke::{Schedule, ScheduleTarget, expression};
 use aws_sdk_scheduler::error::BuildError;
 use aws_sdk_scheduler::types::{
     ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy, ScheduleState,
@@ -8,32 +9,16 @@ use aws_sdk_scheduler::types::{
 };
 use jiff::Timestamp;
 
+use super::Aws;
 use super::complete::Complete;
 use super::unconfirmed::Unconfirmed;
-use super::{ApiError, ApiErrorKind, Aws, Operation};
-use crate::expiry::{ScheduleTarget, expression};
+use crate::domain::api_error::{ApiError, ApiErrorKind};
+use crate::domain::operation::Operation;
 
 /// How long Scheduler tries to deliver a revoke, in seconds: one day, the maximum.
 const MAXIMUM_EVENT_AGE: i32 = 86_400;
 /// How often it tries in that time: the maximum.
 const MAXIMUM_RETRIES: i32 = 185;
-
-/// A schedule, as far as this function compares it with what it would write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// `ENABLED` or `DISABLED`.
-    pub state: String,
-    /// `at(2026-01-31T13:05:00)`.
-    pub expression: String,
-    /// The time zone of the expression; UTC if absent.
-    pub timezone: Option<String>,
-    /// Whom it calls.
-    pub target_arn: String,
-    /// The role that Scheduler assumes for the call.
-    pub role_arn: String,
-    /// What it sends; empty if there is none.
-    pub input: String,
-}
 
 impl Aws {
     /// A schedule; `None` if there is none of that name.

@@ -4,8 +4,10 @@ use std::time::SystemTime;
 
 use aws_sdk_sts::config::Credentials;
 
-use super::{ApiError, Aws, Operation};
-use crate::observation::Caller;
+use super::Aws;
+use crate::domain::api_error::ApiError;
+use crate::domain::identity::Caller;
+use crate::domain::operation::Operation;
 
 /// The name of the sessions of other roles: what `CloudTrail` shows.
 const SESSION_NAME: &str = "eks-break-glass";

@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use super::error::error_chain;
+use super::classify::error_chain;
 
 type Build = dyn Fn() -> Result<SharedHttpConnector, String> + Send + Sync;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::pattern;
+use crate::domain::wildcard;
 
 const ASSUME_ROLE: &str = "sts:assumerole";
 
@@ -39,7 +39,7 @@ pub(super) fn trusted_services(document: &str) -> Option<BTreeSet<String>> {
 fn allows_assume_role(statement: &Value) -> Option<bool> {
     let named = |actions: &Value| {
         let actions = strings(actions)?;
-        Some(actions.into_iter().any(|action| pattern::matches(&action.to_ascii_lowercase(), ASSUME_ROLE)))
+        Some(actions.into_iter().any(|action| wildcard::matches(&action.to_ascii_lowercase(), ASSUME_ROLE)))
     };
     match (statement.get("Action"), statement.get("NotAction")) {
         (Some(actions), _) => named(actions),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use eks_break_glass::error::ErrorName;
+use eks_break_glass::domain::failure::ErrorName;
 use serde_json::{Value, json};
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, Scene, steps};
+use crate::harness::{GROUP, Harness, steps};
 
 const HOME: &str = "111122223333";
 const THERE: &str = "444455556666";
@@ -25,8 +25,8 @@ fn world(external_id: Option<&str>) -> World {
         .with_schedule_group(GROUP)
 }
 
-fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world))
+fn harness(world: World) -> Harness {
+    Harness::new(Simulation::new(world))
         .with("TARGET_ROLE_NAME", "eks-break-glass-target")
         .with("ALLOWED_ACCOUNTS", THERE)
         .with_schedules()
@@ -36,18 +36,18 @@ fn event() -> Value {
     json!({"clusterName": CLUSTER, "principalArn": ADMIN})
 }
 
-fn is_admin(scene: &Scene, cluster: &str) -> bool {
-    scene.aws.world(|world| world.kubernetes_access(cluster, ADMIN).is_cluster_admin())
+fn is_admin(harness: &Harness, cluster: &str) -> bool {
+    harness.aws.world(|world| world.kubernetes_access(cluster, ADMIN).is_cluster_admin())
 }
 
-fn assumed(scene: &Scene) -> usize {
-    scene.aws.calls().iter().filter(|call| call.operation == "AssumeRole").count()
+fn assumed(harness: &Harness) -> usize {
+    harness.aws.calls().iter().filter(|call| call.operation == "AssumeRole").count()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_of_another_account_is_reached_by_the_role_there() {
-    let scene = scene(world(None));
-    let result = scene.send(&event()).await.unwrap();
+    let harness = harness(world(None));
+    let result = harness.send(&event()).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     assert_eq!(
         result["caller"]["arn"],
@@ -55,40 +55,40 @@ async fn a_cluster_of_another_account_is_reached_by_the_role_there() {
     );
     assert_eq!((&result["cluster"]["accountId"], &result["cluster"]["region"]), (&json!(THERE), &json!("us-east-1")));
     assert_eq!(steps(&result)[0], "AssumeRole SUCCEEDED");
-    assert!(is_admin(&scene, CLUSTER));
-    let same_name_at_home = scene.aws.world(|world| world.snapshot(&CLUSTER.replace(THERE, HOME)));
+    assert!(is_admin(&harness, CLUSTER));
+    let same_name_at_home = harness.aws.world(|world| world.snapshot(&CLUSTER.replace(THERE, HOME)));
     assert!(same_name_at_home.is_empty());
-    assert!(scene.log().iter().all(|line| !line.to_string().contains("ASIASIMULATED")), "no access key in the log");
+    assert!(harness.log().iter().all(|line| !line.to_string().contains("ASIASIMULATED")), "no access key in the log");
 }
 
 #[tokio::test(start_paused = true)]
 async fn its_end_is_scheduled_at_home_and_comes_by_itself() {
-    let scene = scene(world(None));
+    let harness = harness(world(None));
     let mut lent = event();
     lent["duration"] = json!("1h");
-    scene.send(&lent).await.unwrap();
-    let schedulers: Vec<_> = scene.aws.calls().into_iter().filter(|call| call.service == "scheduler").collect();
+    harness.send(&lent).await.unwrap();
+    let schedulers: Vec<_> = harness.aws.calls().into_iter().filter(|call| call.service == "scheduler").collect();
     assert!(!schedulers.is_empty() && schedulers.iter().all(|call| call.caller.contains(HOME)));
-    let ended = scene.after(Duration::from_hours(1)).await;
+    let ended = harness.after(Duration::from_hours(1)).await;
     assert_eq!(ended[0].as_ref().unwrap()["status"], "REVOKED");
-    assert!(!is_admin(&scene, CLUSTER));
+    assert!(!is_admin(&harness, CLUSTER));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_session_is_kept_and_renewed_in_time() {
-    let scene = scene(world(None));
+    let harness = harness(world(None));
     for (minutes, sessions) in [(0, 1), (5, 1), (35, 1), (5, 2), (10, 2)] {
         tokio::time::advance(Duration::from_mins(minutes)).await;
-        scene.send(&event()).await.unwrap();
-        assert_eq!(assumed(&scene), sessions, "after another {minutes} minutes");
+        harness.send(&event()).await.unwrap();
+        assert_eq!(assumed(&harness), sessions, "after another {minutes} minutes");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn role_is_assumed_in_the_functions_own_region_and_used_in_the_clusters() {
-    let scene = scene(world(None));
-    scene.send(&event()).await.unwrap();
-    for call in scene.aws.calls() {
+    let harness = harness(world(None));
+    harness.send(&event()).await.unwrap();
+    for call in harness.aws.calls() {
         let expected = if call.caller.contains(HOME) { "eu-west-1" } else { "us-east-1" };
         assert!(call.service == "iam" || call.region == expected, "{call:?}");
     }
@@ -113,7 +113,7 @@ async fn no_more_than_so_many_accounts_are_kept() {
             );
     }
     let accounts: Vec<String> = (0..=KEPT).map(account).collect();
-    let scene = Scene::new(Simulation::new(world))
+    let harness = Harness::new(Simulation::new(world))
         .with("TARGET_ROLE_NAME", "eks-break-glass-target")
         .with("ALLOWED_ACCOUNTS", &accounts.join(","));
     let visit = async |number| {
@@ -122,8 +122,8 @@ async fn no_more_than_so_many_accounts_are_kept() {
             "clusterName": format!("arn:aws:eks:us-east-1:{account}:cluster/payments"),
             "principalArn": format!("arn:aws:iam::{account}:role/oncall"),
         });
-        scene.send(&event).await.unwrap();
-        assumed(&scene) as u64
+        harness.send(&event).await.unwrap();
+        assumed(&harness) as u64
     };
     for number in 0..KEPT {
         assert_eq!(visit(number).await, number + 1);
@@ -136,7 +136,7 @@ async fn no_more_than_so_many_accounts_are_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn the_external_id_has_to_be_right() {
-    let guarded = scene(world(Some("right")));
+    let guarded = harness(world(Some("right")));
     let denied = guarded.send(&event()).await.unwrap_err();
     assert_eq!(denied.name, ErrorName::PermissionDenied);
     for words in ["sts:AssumeRole", ROLE, "TARGET_EXTERNAL_ID", "target-account.yaml", "Nothing was changed."] {
@@ -148,35 +148,35 @@ async fn the_external_id_has_to_be_right() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_role_to_take_on_it_is_refused_before_any_call() {
-    let scene = Scene::new(Simulation::new(world(None)));
-    let denied = scene.send(&event()).await.unwrap_err();
+    let harness = Harness::new(Simulation::new(world(None)));
+    let denied = harness.send(&event()).await.unwrap_err();
     assert_eq!(denied.name, ErrorName::RequestDenied);
     assert!(denied.message.contains("`TARGET_ROLE_NAME`"), "{}", denied.message);
-    assert_eq!(scene.aws.calls(), []);
+    assert_eq!(harness.aws.calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_guardrails_are_asked_before_any_role_is_taken_on() {
-    let scene = scene(world(None)).with("ALLOWED_CLUSTERS", "arn:aws:eks:*:111122223333:cluster/*");
-    assert_eq!(scene.send(&event()).await.unwrap_err().name, ErrorName::RequestDenied);
-    assert_eq!(scene.aws.calls(), []);
+    let harness = harness(world(None)).with("ALLOWED_CLUSTERS", "arn:aws:eks:*:111122223333:cluster/*");
+    assert_eq!(harness.send(&event()).await.unwrap_err().name, ErrorName::RequestDenied);
+    assert_eq!(harness.aws.calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_of_our_own_account_needs_no_role_there() {
-    let scene = scene(world(None).with_principal(Principal::new("arn:aws:iam::111122223333:role/ops")));
+    let harness = harness(world(None).with_principal(Principal::new("arn:aws:iam::111122223333:role/ops")));
     let own = json!({
         "clusterName": "arn:aws:eks:us-east-1:111122223333:cluster/payments",
         "principalArn": "arn:aws:iam::111122223333:role/ops",
     });
-    assert_eq!(scene.send(&own).await.unwrap()["status"], "GRANTED");
-    assert_eq!(assumed(&scene), 0);
+    assert_eq!(harness.send(&own).await.unwrap()["status"], "GRANTED");
+    assert_eq!(assumed(&harness), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_inspection_looks_there_too() {
-    let scene = scene(world(None));
+    let harness = harness(world(None));
     let result =
-        scene.send(&json!({"action": "inspect", "clusterName": CLUSTER, "principalArn": ADMIN})).await.unwrap();
+        harness.send(&json!({"action": "inspect", "clusterName": CLUSTER, "principalArn": ADMIN})).await.unwrap();
     assert_eq!(result["findings"][0]["code"], "NO_ACCESS_ENTRY");
 }

@@ -11,12 +11,14 @@ use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use eks_break_glass::aws::{ApiErrorKind, Aws, ClusterConnectors, Connection, NewEntry};
-use eks_break_glass::clock::Deadline;
-use eks_break_glass::error::{ErrorName, Failure};
-use eks_break_glass::observation::{AuthenticationMode, ClusterKind, EntryState};
-use eks_break_glass::principal::PrincipalArn;
-use eks_break_glass::scope::AccessScope;
+use eks_break_glass::aws::{Aws, ClusterConnectors, Connection};
+use eks_break_glass::domain::access_entry::{EntryState, NewEntry};
+use eks_break_glass::domain::access_scope::AccessScope;
+use eks_break_glass::domain::api_error::ApiErrorKind;
+use eks_break_glass::domain::cluster::{AuthenticationMode, ClusterKind};
+use eks_break_glass::domain::failure::{ErrorName, Failure};
+use eks_break_glass::domain::principal::PrincipalArn;
+use eks_break_glass::platform::clock::Deadline;
 
 fn aws(rules: &[&Rule]) -> Aws {
     let mocks = rules
@@ -30,7 +32,7 @@ fn aws(rules: &[&Rule]) -> Aws {
         .http_client(create_mock_http_client())
         .interceptor(mocks)
         .build();
-    let home = eks_break_glass::region::Region::parse("eu-west-1").unwrap();
+    let home = eks_break_glass::domain::region::Region::parse("eu-west-1").unwrap();
     let none = ClusterConnectors::new(|_| Err("there is no cluster".to_owned()));
     Connection::over(&home, SharedHttpConnector::new(Nowhere), credentials, none)
         .aws(&home, Deadline::after(Duration::from_mins(10)))

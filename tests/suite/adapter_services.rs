@@ -8,11 +8,12 @@ use aws_sdk_eks::config::Credentials;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use eks_break_glass::announce::Announcement;
-use eks_break_glass::aws::{Answered, ApiErrorKind, Aws, ClusterConnectors, Connection, Decision, Schedule};
-use eks_break_glass::clock::Deadline;
-use eks_break_glass::expiry::ScheduleTarget;
-use eks_break_glass::region::Region;
+use eks_break_glass::aws::{Aws, ClusterConnectors, Connection};
+use eks_break_glass::domain::api_error::ApiErrorKind;
+use eks_break_glass::domain::region::Region;
+use eks_break_glass::domain::scheduled_revoke::{Schedule, ScheduleTarget};
+use eks_break_glass::platform::clock::Deadline;
+use eks_break_glass_chat::aws::{Answered, Decision};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -94,10 +95,10 @@ async fn endpoints(environment: &'static [(&str, &str)], region: &str) -> BTreeM
     aws.get_caller_identity().await.unwrap_err();
     aws.get_role("x").await.unwrap_err();
     aws.get_schedule(&slot()).await.unwrap_err();
-    let announcement = Announcement { detail_type: "EKS access granted", detail: json!({}) };
-    connection.put_events("default", &announcement, deadline()).await.unwrap_err();
-    connection.get_secret_value("x", deadline()).await.unwrap_err();
-    connection.start_execution("arn:aws:states:x", "x", &json!({}), deadline()).await.unwrap_err();
+    connection.put_events("default", "EKS access granted", "{}", deadline()).await.unwrap_err();
+    let chat = eks_break_glass_chat::aws::Aws::new(connection);
+    chat.get_secret_value("x", deadline()).await.unwrap_err();
+    chat.start_execution("arn:aws:states:x", "x", &json!({}), deadline()).await.unwrap_err();
     let host = |url: &str| url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let service = |sent: &Sent| sent.authorization.split('/').nth(3).unwrap().to_owned();
     network.sent().iter().map(|sent| (service(sent), host(&sent.url))).collect()
@@ -343,10 +344,9 @@ async fn node_roles_are_read_to_the_last_page() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_the_bus_refuses_is_not_announced() {
-    let announcement = Announcement { detail_type: "EKS access granted", detail: json!({}) };
     let put = async |body: &str| {
         let connection = Network::with(&[(200, body)]).connection(&[], "eu-west-1");
-        connection.put_events("default", &announcement, deadline()).await
+        connection.put_events("default", "EKS access granted", "{}", deadline()).await
     };
     assert_eq!(put(r#"{"FailedEntryCount":0,"Entries":[{"EventId":"1"}]}"#).await, Ok(()));
     let refused = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"NotAuthorized","ErrorMessage":"no"}]}"#;
@@ -357,9 +357,9 @@ async fn an_event_that_the_bus_refuses_is_not_announced() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_to_a_task_is_sent_once_only() {
     let network = Network::with(&[(500, "{}"), (200, "{}")]);
-    let connection = network.connection(&[], "eu-west-1");
-    connection.answer_task("token", &Decision::Success(json!({})), deadline()).await.unwrap_err();
+    let chat = eks_break_glass_chat::aws::Aws::new(network.connection(&[], "eu-west-1"));
+    chat.answer_task("token", &Decision::Success(json!({})), deadline()).await.unwrap_err();
     assert_eq!(network.sent().len(), 1);
-    let answered = connection.answer_task("token", &Decision::Success(json!({})), deadline()).await;
+    let answered = chat.answer_task("token", &Decision::Success(json!({})), deadline()).await;
     assert_eq!(answered, Ok(Answered::Now));
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use eks_break_glass::words::LONGEST_UNDO;
+use eks_break_glass::report::announcement_text::LONGEST_UNDO;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, Scene, warnings};
+use crate::harness::{GROUP, Harness, warnings};
 
 const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const BUS: &str = "security";
@@ -22,8 +22,8 @@ fn world() -> World {
         .with_event_bus(BUS)
 }
 
-fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS)
+fn harness(world: World) -> Harness {
+    Harness::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS)
 }
 
 fn event(fields: &Value) -> Value {
@@ -37,8 +37,8 @@ fn event(fields: &Value) -> Value {
 }
 
 /// What was announced so far: type and detail.
-fn heard(scene: &Scene) -> Vec<(String, Value)> {
-    scene.aws.world(|world| {
+fn heard(harness: &Harness) -> Vec<(String, Value)> {
+    harness.aws.world(|world| {
         let events = world.bus_events().iter();
         events
             .inspect(|event| assert_eq!((event.source.as_str(), event.bus.as_str()), ("eks-break-glass", BUS)))
@@ -47,18 +47,18 @@ fn heard(scene: &Scene) -> Vec<(String, Value)> {
     })
 }
 
-fn types(scene: &Scene) -> Vec<String> {
-    heard(scene).into_iter().map(|(detail_type, _)| detail_type).collect()
+fn types(harness: &Harness) -> Vec<String> {
+    heard(harness).into_iter().map(|(detail_type, _)| detail_type).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_an_extension_and_a_revoke_are_announced() {
-    let scene = scene(world());
-    let granted = scene.send(&event(&json!({"duration": "1h"}))).await.unwrap();
-    scene.send(&event(&json!({"duration": "2h"}))).await.unwrap();
-    scene.after(Duration::from_hours(2)).await.remove(0).unwrap();
-    assert_eq!(types(&scene), ["EKS access granted", "EKS access extended", "EKS access revoked"]);
-    let (_, detail) = &heard(&scene)[0];
+    let harness = harness(world());
+    let granted = harness.send(&event(&json!({"duration": "1h"}))).await.unwrap();
+    harness.send(&event(&json!({"duration": "2h"}))).await.unwrap();
+    harness.after(Duration::from_hours(2)).await.remove(0).unwrap();
+    assert_eq!(types(&harness), ["EKS access granted", "EKS access extended", "EKS access revoked"]);
+    let (_, detail) = &heard(&harness)[0];
     assert_eq!(detail["version"], 1);
     assert_eq!((&detail["reason"], &detail["requestedBy"]), (&json!("INC-2041"), &json!("jane.doe@example.com")));
     for field in ["status", "cluster", "principal", "accessEntry", "expiresAt", "undo", "steps", "caller"] {
@@ -70,7 +70,7 @@ async fn a_grant_an_extension_and_a_revoke_are_announced() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_and_failures_after_a_change_are_announced() {
-    let refused = scene(world()).with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/other");
+    let refused = harness(world()).with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/other");
     let failed = refused.send(&event(&json!({}))).await.unwrap_err();
     let [(detail_type, detail)] = &heard(&refused)[..] else { panic!("one announcement") };
     assert_eq!(detail_type, "EKS access refused");
@@ -79,7 +79,7 @@ async fn refusals_and_failures_after_a_change_are_announced() {
     let log = refused.log();
     assert_eq!(log.iter().find(|line| line.get("_aws").is_some()).unwrap()["Failures"], 1);
 
-    let half = scene(world());
+    let half = harness(world());
     half.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
     half.send(&event(&json!({}))).await.unwrap_err();
     assert_eq!(types(&half), ["EKS access failed"]);
@@ -87,33 +87,33 @@ async fn refusals_and_failures_after_a_change_are_announced() {
 
 #[tokio::test(start_paused = true)]
 async fn what_changes_nothing_is_not_announced() {
-    let scene = scene(world());
-    scene.send(&event(&json!({"dryRun": true}))).await.unwrap();
-    scene.send(&json!({"action": "inspect", "clusterName": "prod"})).await.unwrap();
-    scene.send(&event(&json!({"durration": "1h"}))).await.unwrap_err();
-    scene.send(&event(&json!({"clusterName": "nope"}))).await.unwrap_err();
-    scene.send(&json!({"action": "revoke", "clusterName": "prod", "principalArn": ADMIN})).await.unwrap();
-    assert_eq!(types(&scene), [""; 0]);
-    scene.send(&event(&json!({}))).await.unwrap();
-    scene.send(&event(&json!({}))).await.unwrap();
-    assert_eq!(types(&scene), ["EKS access granted"], "the second changed nothing");
+    let harness = harness(world());
+    harness.send(&event(&json!({"dryRun": true}))).await.unwrap();
+    harness.send(&json!({"action": "inspect", "clusterName": "prod"})).await.unwrap();
+    harness.send(&event(&json!({"durration": "1h"}))).await.unwrap_err();
+    harness.send(&event(&json!({"clusterName": "nope"}))).await.unwrap_err();
+    harness.send(&json!({"action": "revoke", "clusterName": "prod", "principalArn": ADMIN})).await.unwrap();
+    assert_eq!(types(&harness), [""; 0]);
+    harness.send(&event(&json!({}))).await.unwrap();
+    harness.send(&event(&json!({}))).await.unwrap();
+    assert_eq!(types(&harness), ["EKS access granted"], "the second changed nothing");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_announcement_that_fails_keeps_nobody_out_and_is_not_silent() {
     let slow = Kind::Slow(Duration::from_mins(1));
     for kind in [Kind::Denied, Kind::Throttled, Kind::ServerError(500), Kind::ResetBeforeEffect, Kind::Garbage, slow] {
-        let scene = scene(world());
-        scene.aws.inject(Fault::new(At::Every("PutEvents"), kind));
-        let begun = eks_break_glass::clock::instant();
-        let result = scene.send(&event(&json!({}))).await.unwrap();
+        let harness = harness(world());
+        harness.aws.inject(Fault::new(At::Every("PutEvents"), kind));
+        let begun = eks_break_glass::platform::clock::instant();
+        let result = harness.send(&event(&json!({}))).await.unwrap();
         assert_eq!(result["status"], "GRANTED");
         assert_eq!(warnings(&result), ["ANNOUNCEMENT_FAILED"], "{kind:?}");
-        assert!(begun.elapsed() < Duration::from_secs(3), "whoever asked waits");
-        let metrics = scene.log().into_iter().find(|line| line.get("_aws").is_some()).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(3), "the requester waits");
+        let metrics = harness.log().into_iter().find(|line| line.get("_aws").is_some()).unwrap();
         assert_eq!((&metrics["NotAnnounced"], &metrics["Failures"]), (&json!(1), &json!(0)));
     }
-    let nowhere = scene(world()).with("EVENT_BUS", "gone");
+    let nowhere = harness(world()).with("EVENT_BUS", "gone");
     let result = nowhere.send(&event(&json!({}))).await.unwrap();
     assert!(result["warnings"][0]["message"].as_str().unwrap().contains("gone does not exist"));
 }
@@ -121,36 +121,36 @@ async fn an_announcement_that_fails_keeps_nobody_out_and_is_not_silent() {
 #[tokio::test(start_paused = true)]
 async fn an_announcement_gets_over_what_passes() {
     for kind in [Kind::Throttled, Kind::ServerError(503), Kind::ResetBeforeEffect, Kind::ResetAfterEffect] {
-        let scene = scene(world());
-        scene.aws.inject(Fault::new(At::Next("PutEvents", 1), kind));
-        let result = scene.send(&event(&json!({}))).await.unwrap();
+        let harness = harness(world());
+        harness.aws.inject(Fault::new(At::Next("PutEvents", 1), kind));
+        let result = harness.send(&event(&json!({}))).await.unwrap();
         let times = if kind == Kind::ResetAfterEffect { 2 } else { 1 };
-        assert_eq!(types(&scene), vec!["EKS access granted"; times], "{kind:?}");
+        assert_eq!(types(&harness), vec!["EKS access granted"; times], "{kind:?}");
         assert_eq!(warnings(&result), [""; 0], "{kind:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_runs_out_of_time_is_announced_within_it() {
-    let scene = scene(world());
-    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Slow(Duration::from_mins(1))));
-    let (begun, timeout) = (eks_break_glass::clock::instant(), Duration::from_secs(20));
-    scene.send_for(&event(&json!({})), timeout).await.unwrap_err();
-    assert_eq!(types(&scene), ["EKS access failed"]);
+    let harness = harness(world());
+    harness.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Slow(Duration::from_mins(1))));
+    let (begun, timeout) = (eks_break_glass::platform::clock::instant(), Duration::from_secs(20));
+    harness.send_for(&event(&json!({})), timeout).await.unwrap_err();
+    assert_eq!(types(&harness), ["EKS access failed"]);
     assert!(begun.elapsed() < timeout, "Lambda would have stopped it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_bus_nothing_is_put_anywhere() {
-    let scene = Scene::new(Simulation::new(world()));
-    scene.send(&event(&json!({}))).await.unwrap();
-    assert!(scene.aws.calls().iter().all(|call| call.service != "events"));
+    let harness = Harness::new(Simulation::new(world()));
+    harness.send(&event(&json!({}))).await.unwrap();
+    assert!(harness.aws.calls().iter().all(|call| call.service != "events"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bus_that_may_not_be_written_to_is_named() {
-    let scene = scene(world().with_policy(Policy::allow_all().without(&["events:PutEvents"])));
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let harness = harness(world().with_policy(Policy::allow_all().without(&["events:PutEvents"])));
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     let message = result["warnings"][0]["message"].as_str().unwrap();
     assert!(message.contains("events:PutEvents") && message.contains("event-bus/security"), "{message}");
 }
@@ -170,7 +170,7 @@ async fn announcement_that_would_be_too_large_is_cut_and_says_what_it_came_to() 
     };
 
     // What is announced is the result, which is cut before if it is too large.
-    let scene_ = scene(stale(groups(5000)));
+    let scene_ = harness(stale(groups(5000)));
     let result = scene_.send(&asked).await.unwrap();
     assert_eq!(warnings(&result), ["ENTRY_REPLACED", "RESULT_TRUNCATED"], "it was announced");
     let [(detail_type, detail)] = &heard(&scene_)[..] else { panic!("one announcement") };
@@ -180,11 +180,11 @@ async fn announcement_that_would_be_too_large_is_cut_and_says_what_it_came_to() 
     }
     assert_eq!(detail["reason"], json!(reason));
 
-    let scene = scene(stale(groups(5000)));
-    scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
-    let failed = scene.send(&asked).await.unwrap_err();
+    let harness = harness(stale(groups(5000)));
+    harness.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
+    let failed = harness.send(&asked).await.unwrap_err();
     assert!(failed.message.contains(&format!("{:>063}", 4999)), "the error itself holds the whole entry");
-    let [(detail_type, detail)] = &heard(&scene)[..] else { panic!("one announcement") };
+    let [(detail_type, detail)] = &heard(&harness)[..] else { panic!("one announcement") };
     assert_eq!((detail_type.as_str(), &detail["shortened"]), ("EKS access failed", &json!(true)));
     let message = detail["errorMessage"].as_str().unwrap();
     assert!(message.ends_with('…') && failed.message.starts_with(message.trim_end_matches('…')), "{message}");
@@ -226,30 +226,30 @@ fn words(detail: &Value) -> (Vec<&str>, Value) {
 #[tokio::test(start_paused = true)]
 async fn an_announcement_says_all_in_words_and_how_to_take_it_back() {
     let cluster = "arn:aws:eks:eu-west-1:111122223333:cluster/prod";
-    let scene = scene(world());
-    let granted = scene.send(&event(&json!({"duration": "1h"}))).await.unwrap();
-    let heard = heard(&scene);
+    let harness = harness(world());
+    let granted = harness.send(&event(&json!({"duration": "1h"}))).await.unwrap();
+    let heard = heard(&harness);
     let (said, undo) = words(&heard[0].1);
     let until = granted["expiresAt"].as_str().unwrap();
     let policy = "AmazonEKSClusterAdminPolicy";
     assert_eq!(said, [cluster, ADMIN, policy, "jane.doe@example.com", "INC-2041", until, "GRANTED"]);
     assert_eq!(undo, granted["undo"]);
-    assert_eq!(scene.send(&undo).await.unwrap()["status"], "REVOKED");
-    let heard = self::heard(&scene);
+    assert_eq!(harness.send(&undo).await.unwrap()["status"], "REVOKED");
+    let heard = self::heard(&harness);
     let (said, _) = words(&heard[1].1);
     assert!(said[6].starts_with("REVOKED; ACCESS_MAY_PERSIST: "), "what is to be known of it, too: {}", said[6]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_said_and_no_text_breaks_a_message() {
-    let scene = scene(world());
-    let reason = "INC-1\"}Principal: <somebody> else";
-    scene.send(&json!({"clusterName": "prod", "principalArn": ADMIN, "reason": reason})).await.unwrap();
+    let harness = harness(world());
+    let reason = "INC-1\"}Principal: <anybody> else";
+    harness.send(&json!({"clusterName": "prod", "principalArn": ADMIN, "reason": reason})).await.unwrap();
     let refused = json!({"clusterName": "prod", "principalArn": ADMIN, "policyArn": "AmazonEKSViewPolicy"});
-    scene.send(&refused).await.unwrap_err();
-    let heard = heard(&scene);
+    harness.send(&refused).await.unwrap_err();
+    let heard = heard(&harness);
     let (said, _) = words(&heard[0].1);
-    assert_eq!(said[3..6], ["not said", "INC-1'}Principal: (somebody) else", "it is revoked"]);
+    assert_eq!(said[3..6], ["not said", "INC-1'}Principal: (anybody) else", "it is revoked"]);
     assert_eq!(heard[0].1["reason"], reason, "as it was said, where nothing can break");
     let (said, undo) = words(&heard[1].1);
     assert_eq!((said[2], said[4], said[5]), ("AmazonEKSViewPolicy", "not said", "not known"));

@@ -1,20 +1,24 @@
 //! Documents, events and code agree.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eks_break_glass::chat::grammar;
-use eks_break_glass::chat::settings::Aliases;
-use eks_break_glass::error::ErrorName;
-use eks_break_glass::region::Region;
-use eks_break_glass::request::Request;
+use eks_break_glass::domain::codes::{AnnouncementType, FindingCode, Setting, Status, WarningCode};
+use eks_break_glass::domain::failure::ErrorName;
+use eks_break_glass::domain::operation::Operation;
+use eks_break_glass::domain::region::Region;
+use eks_break_glass::input::event::{ACTIONS, FIELDS, Request};
+use eks_break_glass::platform::log::{DIMENSIONS, Level, METRICS};
+use eks_break_glass::report::announcement_text::WORDS;
+use eks_break_glass_chat::handler::TIME_FOR_RUNBOOK;
 use serde_json::{Value, json};
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, Scene};
+use crate::harness::{GROUP, Harness};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,13 +90,13 @@ async fn every_event_does_what_it_is_documented_for() {
         ] {
             world = world.with_principal(Principal::new(&format!("arn:aws:iam::111122223333:{principal}")));
         }
-        let scene = Scene::new(Simulation::new(world.with_schedule_group(GROUP)))
+        let harness = Harness::new(Simulation::new(world.with_schedule_group(GROUP)))
             .with_schedules()
             .with("TARGET_ROLE_NAME", "eks-break-glass-target")
             .with("ALLOWED_ACCOUNTS", "444455556666")
             .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSAdminPolicy");
         let status =
-            scene.send(&event).await.unwrap_or_else(|failed| panic!("{}: {failed:?}", path.display()))["status"]
+            harness.send(&event).await.unwrap_or_else(|failed| panic!("{}: {failed:?}", path.display()))["status"]
                 .clone();
         let expected = match path.file_stem().unwrap().to_str().unwrap() {
             "grant-dry-run" => "PLANNED",
@@ -123,7 +127,7 @@ fn every_input_of_a_fleet_is_in_its_document_and_is_made_of_events() {
     }
     let table = read("events/fleet/clusters.csv");
     for column in table.lines().next().unwrap().split(',').filter(|column| *column != "namespaces") {
-        assert!(read("src/request.rs").contains(&format!("(\"{column}\", ")), "`{column}` is no field of an event");
+        assert!(FIELDS.iter().any(|(field, _)| *field == column), "`{column}` is no field of an event");
     }
 }
 
@@ -144,13 +148,6 @@ fn the_readme_names_exactly_the_errors_of_the_code_and_whether_to_retry() {
     assert_eq!(documented, of_the_code);
 }
 
-/// Words in capitals that stand first in a call: the codes of warnings and findings.
-fn codes(source: &str, calls: &[&str]) -> BTreeSet<String> {
-    let after_a_call = calls.iter().flat_map(|call| source.split(call).skip(1));
-    let quoted = after_a_call.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
-    quoted.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).map(str::to_owned).collect()
-}
-
 /// The first column of the table under a heading.
 fn table(document: &str, heading: &str) -> BTreeSet<String> {
     let (_, section) = document.split_once(heading).unwrap();
@@ -158,24 +155,68 @@ fn table(document: &str, heading: &str) -> BTreeSet<String> {
     section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned())).collect()
 }
 
-#[test]
-fn the_documented_warnings_are_those_of_the_code() {
-    let mut of_the_code = BTreeSet::new();
-    for path in ["grant", "revoke", "inspect", "execute", "mode_change"] {
-        of_the_code.extend(codes(&read(&format!("src/{path}.rs")), &["journal.warn("]));
-    }
-    of_the_code.extend(codes(&read("src/handler.rs"), &["ANNOUNCEMENT_FAILED: &str ="]));
-    for path in ["grant", "revoke"] {
-        of_the_code.extend(codes(&read(&format!("src/plan/{path}.rs")), &["plan.warn("]));
-    }
-    of_the_code.extend(codes(&read("src/outcome.rs"), &["code: "]));
-    assert_eq!(table(&read("docs/events.md"), "## Warnings"), of_the_code);
+fn texts<T: AsRef<str>>(codes: &[T]) -> BTreeSet<String> {
+    codes.iter().map(|code| code.as_ref().to_owned()).collect()
 }
 
 #[test]
-fn the_documented_findings_are_those_of_the_code() {
-    let of_the_code = codes(&read("src/findings.rs"), &["self.add("]);
-    assert_eq!(table(&read("docs/events.md"), "## Findings"), of_the_code);
+fn documented_codes_are_those_of_the_code() {
+    let events = read("docs/events.md");
+    assert_eq!(table(&events, "## Warnings"), texts(WarningCode::ALL));
+    assert_eq!(table(&events, "## Findings"), texts(FindingCode::ALL));
+    let (_, announcements) = events.split_once("| `detail-type` |").unwrap();
+    assert_eq!(table(&format!("## {announcements}"), "## "), texts(AnnouncementType::ALL));
+    let (_, statuses) = events.split_once("| `status` |").unwrap();
+    let (statuses, _) = statuses.split_once("| field |").unwrap();
+    assert_eq!(table(&format!("## {statuses}"), "## "), texts(Status::ALL));
+}
+
+/// The environment variables that `read` asks for.
+fn settings_read<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> BTreeSet<String> {
+    let asked = RefCell::new(BTreeSet::new());
+    read(&|name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        (name == "AWS_REGION").then(|| "eu-west-1".to_owned())
+    });
+    let mut asked = asked.into_inner();
+    asked.remove("AWS_REGION");
+    asked
+}
+
+/// What documents, templates and workflows repeat, as the code has it.
+fn names() -> Value {
+    json!({
+        "actions": ACTIONS,
+        "announcements": AnnouncementType::ALL,
+        "announcementWords": WORDS.iter().chain(&["undo"]).collect::<Vec<_>>(),
+        "chat": {
+            "secondsForWorkflow": TIME_FOR_RUNBOOK.as_secs(),
+            "settings": settings_read(|lookup| eks_break_glass_chat::settings::Settings::read(lookup)),
+        },
+        "errors": ErrorName::ALL.map(|name| json!({"name": name.to_string(), "retryable": name.is_retryable()})),
+        "eventFields": FIELDS.iter().map(|(name, actions)| ((*name).to_owned(), json!(actions))).collect::<serde_json::Map<_, _>>(),
+        "findings": FindingCode::ALL,
+        "logLevels": Level::NAMES.map(|(name, _)| name),
+        "metricDimensions": DIMENSIONS,
+        "metrics": METRICS.iter().map(|(name, unit)| ((*name).to_owned(), json!(unit))).collect::<serde_json::Map<_, _>>(),
+        "operations": Operation::ALL.iter().map(|operation| (operation.to_string(), json!(operation.iam_action()))).collect::<serde_json::Map<_, _>>(),
+        "settings": Setting::ALL,
+        "statuses": Status::ALL,
+        "warnings": WarningCode::ALL,
+    })
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "`make contract` writes the list")]
+fn list_of_names_is_that_of_the_code() {
+    let path = root().join("docs/schemas/contract.json");
+    let text = format!("{:#}\n", names());
+    if std::env::var_os("UPDATE_CONTRACT").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap(), text, "`make contract` writes it");
+    let read = settings_read(|lookup| eks_break_glass::input::settings::Settings::read(lookup));
+    assert_eq!(texts(Setting::ALL), read, "every setting is read, and no other");
 }
 
 #[test]
@@ -245,79 +286,7 @@ fn what_is_installed_for_the_tests_is_pinned_by_its_hash() {
     }
 }
 
-#[test]
-fn the_guide_to_chat_has_every_form_of_the_command_and_a_map_that_can_be_read() {
-    let forms: Vec<_> = grammar::forms().map(|(form, purpose)| format!("| `{form}` | {purpose} |")).collect();
-    let guide = read("docs/chat.md");
-    assert!(guide.contains(&forms.join("\n")), "{}", forms.join("\n"));
-    for block in blocks(&guide, "json") {
-        let aliases: Aliases = serde_json::from_str(&block).unwrap();
-        assert!(!aliases.clusters.is_empty() && !aliases.principals.is_empty());
-    }
-}
-
-/// The pure files know no async, no SDK, no clock, no environment and no log.
-#[test]
-fn what_decides_does_nothing() {
-    for path in [
-        "announce",
-        "arn",
-        "chat/approval",
-        "chat/conversation",
-        "chat/grammar",
-        "chat/incoming",
-        "chat/message",
-        "chat/mrkdwn",
-        "chat/settings",
-        "chat/signature",
-        "error",
-        "expiry",
-        "findings",
-        "guard",
-        "history",
-        "json",
-        "kubeconfig",
-        "next_steps",
-        "observation",
-        "outcome",
-        "ownership",
-        "pattern",
-        "plan/end",
-        "plan/grant",
-        "plan/mod",
-        "plan/revoke",
-        "request",
-        "review",
-        "scope",
-        "session_policy",
-        "settings",
-        "text",
-        "words",
-    ] {
-        let source = read(&format!("src/{path}.rs"));
-        for forbidden in ["async ", ".await", "aws_sdk", "tokio", "Timestamp::now", "clock::", "std::env", "println"] {
-            assert!(!source.contains(forbidden), "src/{path}.rs has `{forbidden}`");
-        }
-    }
-}
-
-#[test]
-fn only_the_adapter_knows_the_sdk_and_only_the_handler_the_runtime() {
-    let files = ["src", "src/chat", "src/bin"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
-    for file in files.into_iter().flatten() {
-        let path = file.unwrap().path();
-        if path.is_dir() {
-            continue;
-        }
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let source = fs::read_to_string(&path).unwrap();
-        assert!(!source.contains("aws_sdk"), "{name} knows the SDK");
-        let may = ["handler.rs", "main.rs", "chat.rs"].contains(&name.as_str());
-        assert!(!source.contains("use lambda_runtime") || may, "{name}");
-    }
-}
-
-/// `aws eks update-kubeconfig` writes the same; the AWS CLI itself is asked in `tests/witness`.
+/// `aws eks update-kubeconfig` writes the same; the AWS CLI itself is asked in `tests/interop`.
 #[tokio::test(start_paused = true)]
 async fn the_kubeconfig_holds_for_clusters_with_names_that_yaml_would_read_as_something_else() {
     for name in ["true", "null", "1e3", "0x1F"] {
@@ -325,7 +294,7 @@ async fn the_kubeconfig_holds_for_clusters_with_names_that_yaml_would_read_as_so
             .with_cluster(Cluster::new(name, Mode::Api))
             .with_principal(Principal::new("arn:aws:iam::111122223333:role/x"));
         let event = json!({"clusterName": name, "principalArn": "arn:aws:iam::111122223333:role/x"});
-        let result = Scene::new(Simulation::new(world)).send(&event).await.unwrap();
+        let result = Harness::new(Simulation::new(world)).send(&event).await.unwrap();
         assert!(result["kubeconfig"].as_str().unwrap().contains(&format!("- \"{name}\"\n")));
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use eks_break_glass::domain::access_scope::AccessScope;
 use eks_break_glass::handler::Failed;
-use eks_break_glass::scope::AccessScope;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ use simulator::policy::Policy;
 use simulator::world::{Caller, Cluster, Delays, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
+use crate::harness::{GROUP, Harness};
 use crate::interruption::simulated;
-use crate::scene::{GROUP, Scene};
 
 const PRINCIPALS: [&str; 2] =
     ["arn:aws:iam::111122223333:role/new-cluster-admin", "arn:aws:iam::111122223333:role/colleague"];
@@ -139,7 +139,7 @@ fn any_round() -> impl Strategy<Value = Round> {
 
 struct Case {
     aws: Simulation,
-    installations: [Scene; 2],
+    installations: [Harness; 2],
     /// What each principal could use at first: policies with their scopes, and groups.
     before: Vec<Usable>,
 }
@@ -176,16 +176,16 @@ impl Case {
             world = world.with_entry("prod", if held.stale { entry.made_for_id("AROAEARLIER") } else { entry });
         }
         let aws = Simulation::new(world).with_latency(Duration::from_millis(10));
-        let guarded = |scene: Scene| {
-            scene
+        let guarded = |harness: Harness| {
+            harness
                 .with_schedules()
                 .with("MAX_DURATION", "2h")
                 .with("DEFAULT_DURATION", "1h")
                 .with("ALLOWED_GROUPS", "*")
                 .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy")
         };
-        let first = guarded(Scene::new(aws.clone()));
-        let second = guarded(Scene::new(aws.clone()).with("AWS_REGION", "eu-central-1"));
+        let first = guarded(Harness::new(aws.clone()));
+        let second = guarded(Harness::new(aws.clone()).with("AWS_REGION", "eu-central-1"));
         let installations = [first, second.installed_as(SECOND, SECOND_KEY)];
         let before = PRINCIPALS.iter().map(|principal| usable(&aws, principal)).collect();
         Self { aws, installations, before }
@@ -262,13 +262,13 @@ impl Case {
     async fn deliver(&self, trouble: &Trouble) {
         for delivery in self.aws.due() {
             let event: Value = serde_json::from_str(&delivery.input).unwrap();
-            let scene = &self.installations[usize::from(delivery.target.starts_with(SECOND))];
+            let harness = &self.installations[usize::from(delivery.target.starts_with(SECOND))];
             self.trouble(trouble, async {
-                let _ = scene.send_through("revoke", &event).await;
+                let _ = harness.send_through("revoke", &event).await;
             })
             .await;
             self.aws.recover();
-            let answer = scene.send_through("revoke", &event).await;
+            let answer = harness.send_through("revoke", &event).await;
             answer.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
             count("delivered");
         }

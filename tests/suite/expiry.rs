@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eks_break_glass::error::ErrorName;
-use eks_break_glass::expiry::PendingRevoke;
+use eks_break_glass::decide::expiry::read_scheduled;
+use eks_break_glass::domain::failure::ErrorName;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
@@ -13,7 +13,7 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, EntrySnapshot, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{FUNCTION, GROUP, Scene, lacking, warnings};
+use crate::harness::{FUNCTION, GROUP, Harness, lacking, warnings};
 
 pub(crate) const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 pub(crate) const POLICY: &str = "AmazonEKSClusterAdminPolicy";
@@ -28,8 +28,8 @@ pub(crate) fn world(mode: Mode) -> World {
         .with_schedule_group(GROUP)
 }
 
-pub(crate) fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world)).with_schedules()
+pub(crate) fn harness(world: World) -> Harness {
+    Harness::new(Simulation::new(world)).with_schedules()
 }
 
 pub(crate) fn grant(fields: &Value) -> Value {
@@ -52,21 +52,21 @@ pub(crate) fn after(hours: i64) -> String {
 }
 
 /// Everything that an entry holds, but for when it was made and changed.
-pub(crate) fn entries(scene: &Scene) -> BTreeMap<String, EntrySnapshot> {
-    scene.aws.world(|world| world.snapshot("prod"))
+pub(crate) fn entries(harness: &Harness) -> BTreeMap<String, EntrySnapshot> {
+    harness.aws.world(|world| world.snapshot("prod"))
 }
 
-pub(crate) fn is_admin(scene: &Scene) -> bool {
-    scene.aws.world(|world| world.kubernetes_access("prod", ADMIN).is_cluster_admin())
+pub(crate) fn is_admin(harness: &Harness) -> bool {
+    harness.aws.world(|world| world.kubernetes_access("prod", ADMIN).is_cluster_admin())
 }
 
 /// When each schedule fires.
-pub(crate) fn schedules(scene: &Scene) -> Vec<Timestamp> {
-    scene.aws.world(|world| world.schedules().iter().map(|schedule| schedule.at).collect())
+pub(crate) fn schedules(harness: &Harness) -> Vec<Timestamp> {
+    harness.aws.world(|world| world.schedules().iter().map(|schedule| schedule.at).collect())
 }
 
-pub(crate) fn changes(scene: &Scene) -> Vec<&'static str> {
-    scene.aws.calls().iter().filter(|call| call.changes()).map(|call| call.operation).collect()
+pub(crate) fn changes(harness: &Harness) -> Vec<&'static str> {
+    harness.aws.calls().iter().filter(|call| call.changes()).map(|call| call.operation).collect()
 }
 
 pub(crate) fn statuses(answers: Vec<Result<Value, eks_break_glass::handler::Failed>>) -> Vec<Value> {
@@ -75,26 +75,26 @@ pub(crate) fn statuses(answers: Vec<Result<Value, eks_break_glass::handler::Fail
 
 #[tokio::test(start_paused = true)]
 async fn the_end_is_scheduled_before_access_is_given_and_comes_by_itself() {
-    let scene = scene(world(Mode::Api));
-    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    let result = harness.send(&grant(&json!({}))).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     assert_eq!(result["expiresAt"], after(1));
-    assert_eq!(changes(&scene), ["CreateSchedule", "CreateAccessEntry", "AssociateAccessPolicy"]);
-    assert!(is_admin(&scene));
+    assert_eq!(changes(&harness), ["CreateSchedule", "CreateAccessEntry", "AssociateAccessPolicy"]);
+    assert!(is_admin(&harness));
 
-    assert!(statuses(scene.after(59 * MINUTE).await).is_empty());
-    assert!(is_admin(&scene), "not before its time");
-    assert_eq!(statuses(scene.after(MINUTE).await), ["REVOKED"]);
-    assert!(!is_admin(&scene));
-    assert_eq!(entries(&scene), BTreeMap::new());
-    assert!(schedules(&scene).is_empty());
+    assert!(statuses(harness.after(59 * MINUTE).await).is_empty());
+    assert!(is_admin(&harness), "not before its time");
+    assert_eq!(statuses(harness.after(MINUTE).await), ["REVOKED"]);
+    assert!(!is_admin(&harness));
+    assert_eq!(entries(&harness), BTreeMap::new());
+    assert!(schedules(&harness).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_schedule_is_as_documented() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    scene.aws.world(|world| {
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    harness.aws.world(|world| {
         let [schedule] = world.schedules()[..] else { panic!("one schedule") };
         // The name is for ever: a later version has to find what this one has scheduled.
         assert_eq!(schedule.name, "prod-eaa5a32575ca-69ba0699c0cbf242ba93fa20");
@@ -110,13 +110,13 @@ async fn the_schedule_is_as_documented() {
 #[tokio::test(start_paused = true)]
 async fn what_this_version_schedules_every_later_one_understands() {
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/scheduled-revoke-1.json")).unwrap();
-    let home = eks_break_glass::region::Region::parse("eu-west-1").unwrap();
-    PendingRevoke::read(&fixture.to_string(), &home).unwrap();
+    let home = eks_break_glass::domain::region::Region::parse("eu-west-1").unwrap();
+    read_scheduled(&fixture.to_string(), &home).unwrap();
 
     let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
-    let scene = scene(world(Mode::Api).with_entry("prod", narrower));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    let written = scene.aws.world(|world| world.schedules()[0].input.clone());
+    let harness = harness(world(Mode::Api).with_entry("prod", narrower));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    let written = harness.aws.world(|world| world.schedules()[0].input.clone());
     assert_eq!(
         serde_json::from_str::<Value>(&written).unwrap(),
         fixture,
@@ -126,17 +126,17 @@ async fn what_this_version_schedules_every_later_one_understands() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_authentication_mode_stays_and_is_said_to() {
-    let scene = scene(world(Mode::ConfigMap));
-    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    let harness = harness(world(Mode::ConfigMap));
+    let result = harness.send(&grant(&json!({}))).await.unwrap();
     assert!(warnings(&result).contains(&"AUTHENTICATION_MODE_CHANGED".to_owned()));
-    let position = |operation| changes(&scene).iter().position(|name| *name == operation).unwrap();
+    let position = |operation| changes(&harness).iter().position(|name| *name == operation).unwrap();
     assert!(position("UpdateClusterConfig") < position("CreateSchedule"));
     assert!(position("CreateSchedule") < position("CreateAccessEntry"));
-    let creators = entries(&scene).len() - 1;
-    let revoked = scene.send(&result["undo"]).await.unwrap();
+    let creators = entries(&harness).len() - 1;
+    let revoked = harness.send(&result["undo"]).await.unwrap();
     assert!(warnings(&revoked).contains(&"AUTHENTICATION_MODE_STAYS".to_owned()));
     assert_eq!(revoked["cluster"]["authenticationMode"]["after"], "API_AND_CONFIG_MAP");
-    assert_eq!(entries(&scene).len(), creators, "what EKS made itself stays");
+    assert_eq!(entries(&harness).len(), creators, "what EKS made itself stays");
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,9 +146,9 @@ async fn an_hour_is_an_hour_after_the_mode_was_changed() {
         .with_cluster(Cluster::new("prod", Mode::ConfigMap).with_mode_change(slow))
         .with_principal(Principal::new(ADMIN))
         .with_schedule_group(GROUP);
-    let scene = scene(world);
-    let result = scene.send(&grant(&json!({}))).await.unwrap();
-    let now = scene.aws.world(|world| world.now());
+    let harness = harness(world);
+    let result = harness.send(&grant(&json!({}))).await.unwrap();
+    let now = harness.aws.world(|world| world.now());
     let end: Timestamp = result["expiresAt"].as_str().unwrap().parse().unwrap();
     assert!(end > now + SignedDuration::from_mins(59), "{end} is too soon after {now}");
 }
@@ -156,118 +156,118 @@ async fn an_hour_is_an_hour_after_the_mode_was_changed() {
 #[tokio::test(start_paused = true)]
 async fn an_extension_moves_the_one_schedule_and_keeps_what_is_to_be_put_back() {
     let narrower = Entry::new(ADMIN).with_policy(POLICY, Scope::namespaces(&["team-a"]));
-    let scene = scene(world(Mode::Api).with_entry("prod", narrower));
-    let before = entries(&scene);
-    let first = scene.send(&grant(&json!({}))).await.unwrap();
-    assert!(statuses(scene.after(HOUR / 2).await).is_empty());
+    let harness = harness(world(Mode::Api).with_entry("prod", narrower));
+    let before = entries(&harness);
+    let first = harness.send(&grant(&json!({}))).await.unwrap();
+    assert!(statuses(harness.after(HOUR / 2).await).is_empty());
 
-    let second = scene.send(&grant(&json!({"duration": "2h"}))).await.unwrap();
+    let second = harness.send(&grant(&json!({"duration": "2h"}))).await.unwrap();
     assert_eq!(second["status"], "GRANTED", "its end was moved");
     assert_eq!(second["undo"], first["undo"]);
-    assert_eq!(schedules(&scene).len(), 1);
-    assert!(statuses(scene.after(HOUR).await).is_empty(), "the first end is none any more");
-    assert!(is_admin(&scene));
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert_eq!(entries(&scene), before);
+    assert_eq!(schedules(&harness).len(), 1);
+    assert!(statuses(harness.after(HOUR).await).is_empty(), "the first end is none any more");
+    assert!(is_admin(&harness));
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&harness), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_can_be_shortened() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({"duration": "8h"}))).await.unwrap();
-    let result = scene.send(&grant(&json!({"duration": "1h"}))).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({"duration": "8h"}))).await.unwrap();
+    let result = harness.send(&grant(&json!({"duration": "1h"}))).await.unwrap();
     assert_eq!(result["expiresAt"], after(1));
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_duration_a_pending_end_stays_and_is_reported() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    let result = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    let result = harness.send(&grant(&json!({"duration": null}))).await.unwrap();
     assert_eq!(result["status"], "ALREADY_GRANTED");
     assert_eq!(result["expiresAt"], after(1));
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_default_duration_ends_what_says_nothing() {
-    let scene = scene(world(Mode::Api)).with("DEFAULT_DURATION", "2h").with("MAX_DURATION", "4h");
-    let result = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    let harness = harness(world(Mode::Api)).with("DEFAULT_DURATION", "2h").with("MAX_DURATION", "4h");
+    let result = harness.send(&grant(&json!({"duration": null}))).await.unwrap();
     assert_eq!(result["expiresAt"], after(2));
-    let denied = scene.send(&grant(&json!({"duration": "5h"}))).await.unwrap_err();
+    let denied = harness.send(&grant(&json!({"duration": "5h"}))).await.unwrap_err();
     assert_eq!(denied.name, ErrorName::RequestDenied);
-    assert_eq!(schedules(&scene), [World::START + SignedDuration::from_hours(2)]);
+    assert_eq!(schedules(&harness), [World::START + SignedDuration::from_hours(2)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permanent_grant_of_ours_can_be_given_an_end() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({"duration": null}))).await.unwrap();
-    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({"duration": null}))).await.unwrap();
+    let result = harness.send(&grant(&json!({}))).await.unwrap();
     assert_eq!((&result["status"], &result["expiresAt"]), (&json!("GRANTED"), &json!(after(1))));
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert_eq!(entries(&scene), BTreeMap::new());
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&harness), BTreeMap::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_permanent_and_not_ours_gets_no_end() {
     let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::cluster());
-    let scene = scene(world(Mode::Api).with_entry("prod", entry));
-    let result = scene.send(&grant(&json!({}))).await.unwrap();
+    let harness = harness(world(Mode::Api).with_entry("prod", entry));
+    let result = harness.send(&grant(&json!({}))).await.unwrap();
     assert_eq!(result["status"], "ALREADY_GRANTED");
     assert_eq!((&result["expiresAt"], &result["undo"]), (&Value::Null, &Value::Null));
     assert_eq!(warnings(&result), ["ACCESS_IS_PERMANENT"]);
-    assert!(schedules(&scene).is_empty());
+    assert!(schedules(&harness).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn grants_of_two_policies_end_each_by_itself_and_the_entry_goes_with_the_last() {
-    let scene = scene(world(Mode::Api)).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
-    scene.send(&grant(&json!({}))).await.unwrap();
-    scene.send(&grant(&json!({"policyArn": VIEW, "duration": "2h"}))).await.unwrap();
-    assert_eq!(schedules(&scene).len(), 2);
-    let first = scene.after(HOUR).await.remove(0).unwrap();
+    let harness = harness(world(Mode::Api)).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
+    harness.send(&grant(&json!({}))).await.unwrap();
+    harness.send(&grant(&json!({"policyArn": VIEW, "duration": "2h"}))).await.unwrap();
+    assert_eq!(schedules(&harness).len(), 2);
+    let first = harness.after(HOUR).await.remove(0).unwrap();
     assert_eq!(first["status"], "REVOKED");
     assert!(warnings(&first).contains(&"ENTRY_KEPT".to_owned()));
-    assert!(!is_admin(&scene) && entries(&scene).contains_key(ADMIN));
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert_eq!(entries(&scene), BTreeMap::new());
+    assert!(!is_admin(&harness) && entries(&harness).contains_key(ADMIN));
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&harness), BTreeMap::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_the_end_cannot_be_scheduled_nothing_is_granted() {
-    let cases: [(&str, Scene, ErrorName); 5] = [
-        ("no settings", Scene::new(Simulation::new(world(Mode::ConfigMap))), ErrorName::ExpiryUnavailable),
+    let cases: [(&str, Harness, ErrorName); 5] = [
+        ("no settings", Harness::new(Simulation::new(world(Mode::ConfigMap))), ErrorName::ExpiryUnavailable),
         (
             "no group",
-            scene(World::new().with_cluster(Cluster::new("prod", Mode::Api)).with_principal(Principal::new(ADMIN))),
+            harness(World::new().with_cluster(Cluster::new("prod", Mode::Api)).with_principal(Principal::new(ADMIN))),
             ErrorName::ExpiryUnavailable,
         ),
         (
             "no permission",
-            scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["scheduler:CreateSchedule"]))),
+            harness(world(Mode::Api).with_policy(Policy::allow_all().without(&["scheduler:CreateSchedule"]))),
             ErrorName::ExpiryUnavailable,
         ),
         (
             "role not passed",
-            scene(world(Mode::Api).with_policy(Policy::allow_all().without(&["iam:PassRole"]))),
+            harness(world(Mode::Api).with_policy(Policy::allow_all().without(&["iam:PassRole"]))),
             ErrorName::ExpiryUnavailable,
         ),
-        ("quota", scene(world(Mode::Api).with_schedule_quota(0)), ErrorName::LimitExceeded),
+        ("quota", harness(world(Mode::Api).with_schedule_quota(0)), ErrorName::LimitExceeded),
     ];
-    for (name, scene, wanted) in cases {
-        let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    for (name, harness, wanted) in cases {
+        let failed = harness.send(&grant(&json!({}))).await.unwrap_err();
         assert_eq!(failed.name, wanted, "{name}: {}", failed.message);
         assert!(failed.message.contains("Nothing was changed."), "{name}: {}", failed.message);
-        assert!(entries(&scene).is_empty() && schedules(&scene).is_empty(), "{name}");
+        assert!(entries(&harness).is_empty() && schedules(&harness).is_empty(), "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_missing_permission_is_named() {
-    let scene = scene(world(Mode::Api).with_policy(lacking(&["iam:PassRole"])));
-    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    let harness = harness(world(Mode::Api).with_policy(lacking(&["iam:PassRole"])));
+    let failed = harness.send(&grant(&json!({}))).await.unwrap_err();
     let resource = "Allow `iam:PassRole` on `arn:aws:iam::111122223333:role/eks-break-glass-schedules`";
     assert!(failed.message.contains(resource), "{}", failed.message);
 }
@@ -278,45 +278,45 @@ async fn a_scheduler_in_trouble_is_worth_a_retry() {
         [(Kind::Throttled, ErrorName::Throttled), (Kind::ServerError(500), ErrorName::ServiceUnavailable)]
     {
         for operation in ["GetSchedule", "CreateSchedule"] {
-            let scene = scene(world(Mode::Api));
-            scene.aws.inject(Fault::new(At::Every(operation), kind));
-            let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+            let harness = harness(world(Mode::Api));
+            harness.aws.inject(Fault::new(At::Every(operation), kind));
+            let failed = harness.send(&grant(&json!({}))).await.unwrap_err();
             assert_eq!(failed.name, wanted, "{operation}: {}", failed.message);
-            assert!(entries(&scene).is_empty());
+            assert!(entries(&harness).is_empty());
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_comes_to_nothing_takes_its_schedule_back() {
-    let scene = scene(world(Mode::Api));
-    scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
-    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    let harness = harness(world(Mode::Api));
+    harness.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
+    let failed = harness.send(&grant(&json!({}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PermissionDenied);
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
-    assert!(schedules(&scene).is_empty());
+    assert!(schedules(&harness).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_access_may_have_been_given_the_schedule_stays() {
-    let scene = scene(world(Mode::Api));
-    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetAfterEffect));
-    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    let harness = harness(world(Mode::Api));
+    harness.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetAfterEffect));
+    let failed = harness.send(&grant(&json!({}))).await.unwrap_err();
     assert!(failed.message.contains("the revoke was scheduled for"), "{}", failed.message);
-    scene.aws.recover();
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert_eq!(entries(&scene), BTreeMap::new());
+    harness.aws.recover();
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(entries(&harness), BTreeMap::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_it_cannot_be_seen_whether_access_was_given_the_schedule_stays() {
     let denied = |read: Option<usize>| {
-        let scene = scene(world(Mode::Api));
-        scene.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
+        let harness = harness(world(Mode::Api));
+        harness.aws.inject(Fault::new(At::Every("CreateAccessEntry"), Kind::Denied));
         if let Some(call) = read {
-            scene.aws.inject(Fault::new(At::Call(call), Kind::Denied));
+            harness.aws.inject(Fault::new(At::Call(call), Kind::Denied));
         }
-        scene
+        harness
     };
     let seen = denied(None);
     seen.send(&grant(&json!({}))).await.unwrap_err();
@@ -331,10 +331,10 @@ async fn where_it_cannot_be_seen_whether_access_was_given_the_schedule_stays() {
 /// As from a VPC that has no way to it.
 #[tokio::test(start_paused = true)]
 async fn a_scheduler_that_does_not_answer_keeps_nobody_out_whose_access_has_no_end() {
-    let scene = scene(world(Mode::Api));
-    scene.aws.inject(Fault::new(At::Every("GetSchedule"), Kind::Slow(HOUR)));
-    let begun = eks_break_glass::clock::instant();
-    let result = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    harness.aws.inject(Fault::new(At::Every("GetSchedule"), Kind::Slow(HOUR)));
+    let begun = eks_break_glass::platform::clock::instant();
+    let result = harness.send(&grant(&json!({"duration": null}))).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     assert!(warnings(&result).contains(&"EXPIRY_UNKNOWN".to_owned()));
     assert!(begun.elapsed() < Duration::from_secs(15), "in simulated time");
@@ -343,18 +343,18 @@ async fn a_scheduler_that_does_not_answer_keeps_nobody_out_whose_access_has_no_e
 #[tokio::test(start_paused = true)]
 async fn a_revoke_at_the_same_time_does_not_leave_access_without_its_end() {
     let slow = simulator::world::Delays { entry: Duration::from_secs(30), ..Default::default() };
-    let scene = scene(world(Mode::Api).with_delays(slow));
+    let harness = harness(world(Mode::Api).with_delays(slow));
     let (event, by_hand) = (grant(&json!({})), revoke(&json!({})));
-    // The entry is made and not to be seen yet when somebody revokes: what they find is the schedule alone.
-    let (granted, revoked) = tokio::join!(scene.send(&event), async {
+    // The entry is made and not to be seen yet when a caller revokes: what it finds is the schedule alone.
+    let (granted, revoked) = tokio::join!(harness.send(&event), async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        scene.send(&by_hand).await
+        harness.send(&by_hand).await
     });
     assert_eq!(revoked.unwrap()["status"], "NOTHING_TO_REVOKE");
     let granted = granted.unwrap();
     assert_eq!(granted["status"], "GRANTED");
     assert_ne!(granted["expiresAt"], Value::Null);
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,22 +362,22 @@ async fn nor_where_the_entry_was_there_before_and_tells_nothing() {
     for tenths in 0..60 {
         let view = Entry::new(ADMIN).with_policy(VIEW, Scope::cluster());
         let aws = Simulation::new(world(Mode::Api).with_entry("prod", view)).with_latency(Duration::from_secs(1));
-        let scene = Scene::new(aws).with_schedules();
-        let before = entries(&scene);
+        let harness = Harness::new(aws).with_schedules();
+        let before = entries(&harness);
         let (event, by_hand) = (grant(&json!({})), revoke(&json!({})));
-        let (granted, _) = tokio::join!(scene.send(&event), async {
+        let (granted, _) = tokio::join!(harness.send(&event), async {
             tokio::time::sleep(Duration::from_millis(100 * tenths)).await;
-            scene.send(&by_hand).await
+            harness.send(&by_hand).await
         });
-        if is_admin(&scene) {
+        if is_admin(&harness) {
             assert_eq!(
-                schedules(&scene).len(),
+                schedules(&harness).len(),
                 1,
                 "access without its end, after {tenths} tenths of a second: {granted:?}"
             );
-            assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
+            assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
         }
-        assert_eq!(entries(&scene), before);
+        assert_eq!(entries(&harness), before);
     }
 }
 
@@ -387,36 +387,37 @@ async fn what_eks_gives_by_itself_when_it_opens_entries_gets_no_end_and_that_is_
         .with_cluster(Cluster::new("prod", Mode::ConfigMap).created_by(ADMIN))
         .with_principal(Principal::new(ADMIN))
         .with_schedule_group(GROUP);
-    let result = scene(creators).send(&grant(&json!({}))).await.unwrap();
+    let result = harness(creators).send(&grant(&json!({}))).await.unwrap();
     assert_eq!((&result["expiresAt"], &result["undo"]), (&Value::Null, &Value::Null));
     assert!(warnings(&result).contains(&"ACCESS_IS_PERMANENT".to_owned()), "{:?}", warnings(&result));
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_grants_at_once_share_one_schedule() {
-    let scene = Scene::new(Simulation::new(world(Mode::Api)).with_latency(Duration::from_millis(20))).with_schedules();
+    let harness =
+        Harness::new(Simulation::new(world(Mode::Api)).with_latency(Duration::from_millis(20))).with_schedules();
     let (short, long) = (grant(&json!({"duration": "1h"})), grant(&json!({"duration": "2h"})));
-    let (one, other) = tokio::join!(scene.send(&short), scene.send(&long));
+    let (one, other) = tokio::join!(harness.send(&short), harness.send(&long));
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert_eq!(schedules(&scene).len(), 1);
+    assert_eq!(schedules(&harness).len(), 1);
     assert_eq!(one["expiresAt"], other["expiresAt"], "both say what there is");
-    assert!(is_admin(&scene));
+    assert!(is_admin(&harness));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_sees_another_ones_access_before_its_end_looks_for_that() {
     let view = Entry::new(ADMIN).with_policy(VIEW, Scope::cluster());
-    let scene = scene(world(Mode::Api).with_entry("prod", view));
+    let harness = harness(world(Mode::Api).with_entry("prod", view));
     // The late one has seen that nothing is scheduled, and is throttled while the other one schedules, and gives access.
-    scene.aws.inject(Fault::new(At::Next("ListAssociatedAccessPolicies", 1), Kind::Throttled));
+    harness.aws.inject(Fault::new(At::Next("ListAssociatedAccessPolicies", 1), Kind::Throttled));
     let (late, early) = (grant(&json!({"duration": "2h"})), grant(&json!({})));
-    let (late, early) = tokio::join!(scene.send(&late), scene.send(&early));
+    let (late, early) = tokio::join!(harness.send(&late), harness.send(&early));
     let (late, early) = (late.unwrap(), early.unwrap());
     assert_eq!((&early["status"], &early["expiresAt"]), (&json!("GRANTED"), &json!(after(1))));
     assert_eq!(warnings(&late), [""; 0], "it is not taken for access without end");
     assert_eq!(
-        schedules(&scene).iter().map(Timestamp::to_string).collect::<Vec<_>>(),
+        schedules(&harness).iter().map(Timestamp::to_string).collect::<Vec<_>>(),
         [late["expiresAt"].as_str().unwrap()]
     );
-    assert!(schedules(&scene)[0] > World::START + HOUR, "the later grant has moved the end");
+    assert!(schedules(&harness)[0] > World::START + HOUR, "the later grant has moved the end");
 }

@@ -1,19 +1,19 @@
 //! Guardrails: what the settings forbid is refused before any call, naming the setting. First the judgement alone, then each setting
-//! in whole requests: allowed, refused, and the ways round it that somebody would try.
+//! in whole requests: allowed, refused, and the ways round it that a caller would try.
 
 use std::time::Duration;
 
-use eks_break_glass::error::{ErrorName, Failure};
-use eks_break_glass::guard;
-use eks_break_glass::region::Region;
-use eks_break_glass::request::Request;
+use eks_break_glass::decide::guardrails;
+use eks_break_glass::domain::failure::{ErrorName, Failure};
+use eks_break_glass::domain::region::Region;
+use eks_break_glass::input::event::Request;
 use serde_json::{Value, json};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, Scene};
+use crate::harness::{GROUP, Harness};
 use crate::settings::{function, settings};
 
 fn judge(variables: &[(&str, &str)], event: &Value) -> Result<(), Failure> {
@@ -21,7 +21,7 @@ fn judge(variables: &[(&str, &str)], event: &Value) -> Result<(), Failure> {
     let variables: Vec<_> = place.into_iter().chain(variables.iter().copied()).collect();
     let settings = settings(&variables).unwrap();
     let request = Request::parse(&event.to_string(), &Region::parse("eu-west-1").unwrap()).unwrap();
-    guard::request(&settings, Some(&function()), &request)
+    guardrails::request(&settings, Some(&function()), &request)
 }
 
 fn event() -> Value {
@@ -64,9 +64,9 @@ fn a_cluster_outside_the_patterns_is_refused() {
 fn a_name_is_judged_by_patterns_of_arns_once_its_arn_is_known() {
     let settings = settings(&[("ALLOWED_CLUSTERS", "arn:aws:eks:eu-west-1:111122223333:cluster/payments")]).unwrap();
     let arn = "arn:aws:eks:eu-west-1:111122223333:cluster/payments";
-    guard::cluster(&settings, "payments", Some(arn)).unwrap();
+    guardrails::cluster(&settings, "payments", Some(arn)).unwrap();
     let elsewhere = "arn:aws:eks:eu-west-1:999999999999:cluster/payments";
-    assert!(guard::cluster(&settings, "payments", Some(elsewhere)).is_err());
+    assert!(guardrails::cluster(&settings, "payments", Some(elsewhere)).is_err());
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn world() -> World {
         .with_event_bus(BUS)
 }
 
-fn guarded(world: World, setting: &str, value: &str) -> Scene {
-    Scene::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS).with(setting, value)
+fn guarded(world: World, setting: &str, value: &str) -> Harness {
+    Harness::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS).with(setting, value)
 }
 
 /// A grant of the team's admin, with other fields.
@@ -145,17 +145,17 @@ fn revoke(fields: &Value) -> Value {
 }
 
 /// What was called, but for announcements.
-fn calls(scene: &Scene) -> Vec<simulator::simulation::Call> {
-    scene.aws.calls().into_iter().filter(|call| call.operation != "PutEvents").collect()
+fn calls(harness: &Harness) -> Vec<simulator::simulation::Call> {
+    harness.aws.calls().into_iter().filter(|call| call.operation != "PutEvents").collect()
 }
 
 /// Refused by the setting's name, or as no event at all; nothing was changed, and it was not done in secret.
-async fn assert_refused(scene: &Scene, event: &Value, setting: &str) {
-    let announced = scene.aws.world(|world| world.bus_events().len());
-    let failed = scene.send(event).await.expect_err(&event.to_string());
-    let changes: Vec<_> = calls(scene).into_iter().filter(simulator::simulation::Call::changes).collect();
+async fn assert_refused(harness: &Harness, event: &Value, setting: &str) {
+    let announced = harness.aws.world(|world| world.bus_events().len());
+    let failed = harness.send(event).await.expect_err(&event.to_string());
+    let changes: Vec<_> = calls(harness).into_iter().filter(simulator::simulation::Call::changes).collect();
     assert!(changes.is_empty(), "{event}: {changes:?}");
-    let audit = scene.logged("audit").pop().unwrap();
+    let audit = harness.logged("audit").pop().unwrap();
     assert_eq!((&audit["status"], &audit["errorMessage"]), (&json!(failed.name.to_string()), &json!(failed.message)));
     if failed.name == ErrorName::InvalidRequest {
         return;
@@ -165,7 +165,7 @@ async fn assert_refused(scene: &Scene, event: &Value, setting: &str) {
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     // Neither dry runs nor inspections are announced.
     if event["dryRun"] != true && event["action"] != "inspect" {
-        let events = scene.aws.world(|world| world.bus_events().to_vec());
+        let events = harness.aws.world(|world| world.bus_events().to_vec());
         assert_eq!(events.len(), announced + 1, "{event} is announced");
         let last = events.last().unwrap();
         assert_eq!(last.detail_type, "EKS access refused");
@@ -174,13 +174,13 @@ async fn assert_refused(scene: &Scene, event: &Value, setting: &str) {
 }
 
 /// What the request alone tells is refused without a single call.
-async fn assert_refused_unseen(scene: &Scene, event: &Value, setting: &str) {
-    assert_refused(scene, event, setting).await;
-    assert!(calls(scene).is_empty(), "{event}: {:?}", calls(scene));
+async fn assert_refused_unseen(harness: &Harness, event: &Value, setting: &str) {
+    assert_refused(harness, event, setting).await;
+    assert!(calls(harness).is_empty(), "{event}: {:?}", calls(harness));
 }
 
-async fn assert_allowed(scene: &Scene, event: &Value) {
-    let result = scene.send(event).await.unwrap_or_else(|failed| panic!("{event}: {failed:?}"));
+async fn assert_allowed(harness: &Harness, event: &Value) {
+    let result = harness.send(event).await.unwrap_or_else(|failed| panic!("{event}: {failed:?}"));
     assert_eq!(result["status"], "GRANTED");
 }
 
@@ -191,8 +191,8 @@ async fn there_is_no_way_round_allowed_clusters() {
     for allowed in ["prod", arn, pattern, "*cluster/pr*"] {
         assert_allowed(&guarded(world(), setting, allowed), &grant(&json!({}))).await;
     }
-    let scene = guarded(world(), setting, "arn:aws:eks:eu-west-1:111122223333:cluster/prod");
-    let scene = scene.with("TARGET_ROLE_NAME", "there").with("ALLOWED_ACCOUNTS", "444455556666");
+    let harness = guarded(world(), setting, "arn:aws:eks:eu-west-1:111122223333:cluster/prod");
+    let harness = harness.with("TARGET_ROLE_NAME", "there").with("ALLOWED_ACCOUNTS", "444455556666");
     for event in [
         json!({"clusterName": "dev"}),
         json!({"clusterName": "Prod"}),
@@ -206,7 +206,7 @@ async fn there_is_no_way_round_allowed_clusters() {
         json!({"clusterName": "ARN:AWS:EKS:eu-west-1:111122223333:cluster/prod"}),
         json!({"clusterName": "arn:aws:eks:eu-west-1:111122223333:cluster/prod:cluster/dev"}),
     ] {
-        assert_refused_unseen(&scene, &grant(&event), setting).await;
+        assert_refused_unseen(&harness, &grant(&event), setting).await;
     }
     // A name stands for that cluster in every account and region that the function reaches; who means one of them writes its ARN.
     assert_allowed(
@@ -227,7 +227,7 @@ async fn there_is_no_way_round_allowed_principals() {
     assert_allowed(&guarded(world(), setting, team), &grant(&json!({}))).await;
     let session = |role: &str| json!({"principalArn": format!("arn:aws:sts::111122223333:assumed-role/{role}/jane")});
     assert_allowed(&guarded(world(), setting, team), &grant(&session("admin"))).await;
-    let scene = guarded(world(), setting, team);
+    let harness = guarded(world(), setting, team);
     for principal in [
         OUTSIDER,
         "arn:aws:iam::111122223333:user/team/admin",
@@ -240,25 +240,25 @@ async fn there_is_no_way_round_allowed_principals() {
         "arn:aws:iam::111122223333:role/team/admin/",
         "ARN:AWS:IAM::111122223333:ROLE/TEAM/ADMIN",
     ] {
-        assert_refused_unseen(&scene, &grant(&json!({"principalArn": principal})), setting).await;
+        assert_refused_unseen(&harness, &grant(&json!({"principalArn": principal})), setting).await;
     }
     // A path is no file's: this role would be in the team's path, if it existed.
     let literal = grant(&json!({"principalArn": "arn:aws:iam::111122223333:role/team/../outsider"}));
-    assert_eq!(scene.send(&literal).await.unwrap_err().name, ErrorName::PrincipalNotFound);
-    assert!(calls(&scene).iter().all(|call| !call.changes()));
+    assert_eq!(harness.send(&literal).await.unwrap_err().name, ErrorName::PrincipalNotFound);
+    assert!(calls(&harness).iter().all(|call| !call.changes()));
     // Whose session it is, IAM tells; what it tells is judged before anything is changed.
-    assert_refused(&scene, &grant(&session("outsider")), setting).await;
+    assert_refused(&harness, &grant(&session("outsider")), setting).await;
     assert_refused(
-        &scene,
+        &harness,
         &grant(&json!({"principalArn": session("outsider")["principalArn"], "recreateEntry": true})),
         setting,
     )
     .await;
     let held = world().with_entry("prod", Entry::new(OUTSIDER).with_policy(CLUSTER_ADMIN, Scope::cluster()));
-    let scene = guarded(held, setting, team);
-    assert_refused(&scene, &revoke(&json!({"principalArn": OUTSIDER})), setting).await;
-    assert_refused(&scene, &revoke(&session("outsider")), setting).await;
-    assert_refused(&scene, &revoke(&json!({"principalArn": OUTSIDER, "expiresAt": "2100-01-01T00:00:00Z"})), setting)
+    let harness = guarded(held, setting, team);
+    assert_refused(&harness, &revoke(&json!({"principalArn": OUTSIDER})), setting).await;
+    assert_refused(&harness, &revoke(&session("outsider")), setting).await;
+    assert_refused(&harness, &revoke(&json!({"principalArn": OUTSIDER, "expiresAt": "2100-01-01T00:00:00Z"})), setting)
         .await;
 }
 
@@ -277,7 +277,7 @@ async fn there_is_no_way_round_allowed_policies() {
     for allowed in [VIEW, "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"] {
         assert_allowed(&guarded(world(), setting, allowed), &view(json!({}))).await;
     }
-    let scene = guarded(world(), setting, VIEW);
+    let harness = guarded(world(), setting, VIEW);
     for policy in [
         json!(CLUSTER_ADMIN),
         Value::Null,
@@ -289,7 +289,7 @@ async fn there_is_no_way_round_allowed_policies() {
         json!("AmazonEKSViewPolicy,AmazonEKSClusterAdminPolicy"),
         json!("AmazonEKSViewPolicy\n"),
     ] {
-        assert_refused_unseen(&scene, &grant(&json!({"policyArn": policy})), setting).await;
+        assert_refused_unseen(&harness, &grant(&json!({"policyArn": policy})), setting).await;
     }
 }
 
@@ -305,7 +305,7 @@ async fn there_is_no_way_round_a_forbidden_change_of_mode() {
             .with_event_bus(BUS)
     };
     assert_allowed(&guarded(locked(), setting, "true"), &grant(&json!({}))).await;
-    let scene = guarded(locked(), setting, "false");
+    let harness = guarded(locked(), setting, "false");
     for fields in [
         json!({}),
         json!({"waitSeconds": 0}),
@@ -317,14 +317,14 @@ async fn there_is_no_way_round_a_forbidden_change_of_mode() {
         json!({"principalArn": "arn:aws:sts::111122223333:assumed-role/admin/jane"}),
         json!({"accessScope": {"type": "namespace", "namespaces": ["a"]}}),
     ] {
-        assert_refused(&scene, &grant(&fields), setting).await;
+        assert_refused(&harness, &grant(&fields), setting).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn there_is_no_way_round_a_required_reason() {
     let setting = "REQUIRE_REASON";
-    let scene = guarded(world(), setting, "true");
+    let harness = guarded(world(), setting, "true");
     for fields in [
         json!({}),
         json!({"reason": null}),
@@ -338,35 +338,35 @@ async fn there_is_no_way_round_a_required_reason() {
         json!({"requestedBy": "INC-1"}),
         json!({"dryRun": true}),
     ] {
-        assert_refused_unseen(&scene, &grant(&fields), setting).await;
+        assert_refused_unseen(&harness, &grant(&fields), setting).await;
     }
-    assert_allowed(&scene, &grant(&json!({"reason": "INC-1"}))).await;
+    assert_allowed(&harness, &grant(&json!({"reason": "INC-1"}))).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn there_is_no_way_round_a_maximum_of_time() {
     let setting = "MAX_DURATION";
-    let scene = guarded(world(), setting, "2h");
+    let harness = guarded(world(), setting, "2h");
     for duration in
         ["121m", "7201s", "PT2H0.000000001S", "2562047788015215h", "-1h", "1d", "0", "1h,,999h", "2h\u{0}", "forever"]
     {
-        assert_refused_unseen(&scene, &grant(&json!({"duration": duration})), setting).await;
+        assert_refused_unseen(&harness, &grant(&json!({"duration": duration})), setting).await;
     }
     for fields in [json!({}), json!({"duration": null}), json!({"durations": "1h"})] {
-        assert_refused_unseen(&scene, &grant(&fields), setting).await;
+        assert_refused_unseen(&harness, &grant(&fields), setting).await;
     }
-    assert_allowed(&scene, &grant(&json!({"duration": "2h"}))).await;
+    assert_allowed(&harness, &grant(&json!({"duration": "2h"}))).await;
     let by_default = guarded(world(), setting, "2h").with("DEFAULT_DURATION", "1h");
     assert_allowed(&by_default, &grant(&json!({"duration": null}))).await;
-    assert_eq!(scene.after(Duration::from_hours(2)).await.len(), 1, "it ends");
+    assert_eq!(harness.after(Duration::from_hours(2)).await.len(), 1, "it ends");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_default_beyond_the_maximum_answers_no_request_at_all() {
-    let scene = guarded(world(), "MAX_DURATION", "1h").with("DEFAULT_DURATION", "2h");
-    let failed = scene.send(&grant(&json!({"duration": "1m"}))).await.unwrap_err();
+    let harness = guarded(world(), "MAX_DURATION", "1h").with("DEFAULT_DURATION", "2h");
+    let failed = harness.send(&grant(&json!({"duration": "1m"}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::Misconfigured);
-    assert!(scene.aws.calls().is_empty());
+    assert!(harness.aws.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,7 +381,7 @@ async fn there_is_no_way_into_another_account_without_a_role_to_take_on() {
         guarded(world(), setting, name).with("ALLOWED_ACCOUNTS", "444455556666").with("ALLOWED_PRINCIPALS", TEAM_ADMIN)
     };
     assert_allowed(&allowed("there"), &there(json!({}))).await;
-    let scene = allowed("");
+    let harness = allowed("");
     for fields in [
         json!({}),
         json!({"principalArn": "arn:aws:iam::444455556666:role/x"}),
@@ -395,9 +395,9 @@ async fn there_is_no_way_into_another_account_without_a_role_to_take_on() {
         json!({"action": "revoke"}),
         json!({"action": "revoke", "restore": {"version": 1, "entryExisted": false}}),
     ] {
-        assert_refused_unseen(&scene, &there(fields), setting).await;
+        assert_refused_unseen(&harness, &there(fields), setting).await;
     }
     // Nor by a name, which means the function's own account, with a principal of the other one.
-    assert_allowed(&scene, &grant(&json!({}))).await;
-    assert!(scene.aws.world(|world| world.snapshot(ELSEWHERE)).is_empty());
+    assert_allowed(&harness, &grant(&json!({}))).await;
+    assert!(harness.aws.world(|world| world.snapshot(ELSEWHERE)).is_empty());
 }

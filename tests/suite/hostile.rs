@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use eks_break_glass::arn::PolicyArn;
-use eks_break_glass::guard;
-use eks_break_glass::principal::{Principal, PrincipalArn, PrincipalKind};
-use eks_break_glass::region::Region;
-use eks_break_glass::request::{Action, Request, RequestedPrincipal, Verify};
-use eks_break_glass::scope::AccessScope;
-use eks_break_glass::settings::Settings;
-use eks_break_glass::text;
+use eks_break_glass::decide::guardrails;
+use eks_break_glass::domain::access_scope::AccessScope;
+use eks_break_glass::domain::arn::PolicyArn;
+use eks_break_glass::domain::principal::{Principal, PrincipalArn, PrincipalKind};
+use eks_break_glass::domain::region::Region;
+use eks_break_glass::domain::sanitize;
+use eks_break_glass::input::event::{Action, Request, RequestedPrincipal, Verify};
+use eks_break_glass::input::settings::Settings;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ use simulator::operation::Scope;
 use simulator::world::{Cluster, Entry, Mode, Principal as SimulatedPrincipal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, LAMBDA_TIMEOUT, Scene};
+use crate::harness::{GROUP, Harness, LAMBDA_TIMEOUT};
 use crate::schema;
 use crate::settings::function;
 
@@ -70,27 +70,27 @@ impl Hostile {
     }
 }
 
-fn scene() -> Scene {
+fn harness() -> Harness {
     let world = World::new()
         .with_cluster(Cluster::new("prod", Mode::ConfigMap))
         .with_principal(SimulatedPrincipal::new(ADMIN))
         .with_schedule_group(GROUP)
         .with_event_bus(BUS);
-    let scene = Scene::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS);
-    let scene = GUARDRAILS.iter().fold(scene, |scene, (name, value)| scene.with(name, value));
-    scene.with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/team/*")
+    let harness = Harness::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS);
+    let harness = GUARDRAILS.iter().fold(harness, |harness, (name, value)| harness.with(name, value));
+    harness.with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/team/*")
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_hostile_event_is_refused_by_name_without_a_call() {
     let corpus = corpus();
-    let scene = scene();
+    let harness = harness();
     let mut refused = 0;
     for hostile in &corpus {
         let name = &hostile.name;
         let text = hostile.text();
         let (error, message) = if let Ok(event) = serde_json::from_str::<&RawValue>(&text) {
-            let failed = scene.send_text(event.get(), LAMBDA_TIMEOUT).await.expect_err(name);
+            let failed = harness.send_text(event.get(), LAMBDA_TIMEOUT).await.expect_err(name);
             (failed.name.to_string(), failed.message)
         } else {
             // Lambda takes nothing but JSON: what is none does not get to the handler, and would get no further.
@@ -103,12 +103,12 @@ async fn every_hostile_event_is_refused_by_name_without_a_call() {
         refused += usize::from(error == "RequestDenied");
     }
     assert!(corpus.len() > 500, "{} events", corpus.len());
-    let calls = scene.aws.calls();
+    let calls = harness.aws.calls();
     assert!(calls.iter().all(|call| call.operation == "PutEvents"), "{calls:?}");
-    let announced = scene.aws.world(|world| world.bus_events().to_vec());
+    let announced = harness.aws.world(|world| world.bus_events().to_vec());
     assert!(announced.iter().all(|event| event.detail_type == "EKS access refused"));
     assert_eq!(announced.len(), refused, "every refusal is announced");
-    let logged: BTreeMap<String, usize> = scene.logged("audit").iter().fold(BTreeMap::new(), |mut counts, line| {
+    let logged: BTreeMap<String, usize> = harness.logged("audit").iter().fold(BTreeMap::new(), |mut counts, line| {
         *counts.entry(line["status"].as_str().unwrap().to_owned()).or_default() += 1;
         counts
     });
@@ -119,7 +119,7 @@ async fn every_hostile_event_is_refused_by_name_without_a_call() {
 #[tokio::test(start_paused = true)]
 async fn the_event_that_the_corpus_is_made_from_is_taken() {
     let event = json!({"clusterName": "prod", "principalArn": ADMIN, "duration": "1h", "reason": "INC-2041"});
-    assert_eq!(scene().send(&event).await.unwrap()["status"], "GRANTED");
+    assert_eq!(harness().send(&event).await.unwrap()["status"], "GRANTED");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn read(scope: &Scope) -> AccessScope {
     serde_json::from_value(json!({"type": scope.kind, "namespaces": scope.namespaces})).unwrap()
 }
 
-/// A revoke that somebody made up gives nothing to anybody, whatever it says was there before.
+/// A revoke that was made up gives nothing to anybody, whatever it says was there before.
 #[tokio::test(start_paused = true)]
 async fn a_made_up_restore_widens_nothing() {
     let namespaces = |names: &[&str]| json!({"type": "namespace", "namespaces": names});
@@ -160,19 +160,19 @@ async fn a_made_up_restore_widens_nothing() {
                     .with_cluster(Cluster::new("prod", Mode::Api))
                     .with_principal(SimulatedPrincipal::new(ADMIN))
                     .with_entry("prod", Entry::new(ADMIN).with_policy("AmazonEKSViewPolicy", held.clone()));
-                let scene = Scene::new(Simulation::new(world));
+                let harness = Harness::new(Simulation::new(world));
                 let event = json!({
                     "action": "revoke", "clusterName": "prod", "principalArn": ADMIN, "policyArn": "AmazonEKSViewPolicy",
                     "restore": {"version": 1, "entryExisted": existed, "accessScope": before},
                 });
-                let _ = scene.send(&event).await;
-                let entries = scene.aws.world(|world| world.snapshot("prod"));
+                let _ = harness.send(&event).await;
+                let entries = harness.aws.world(|world| world.snapshot("prod"));
                 for (policy, scope) in entries.values().flat_map(|entry| &entry.policies) {
                     assert!(policy.ends_with("AmazonEKSViewPolicy"), "{policy}");
                     assert!(read(&held).covers(&read(scope)), "{before}: {scope:?}");
                 }
                 let widening = ["CreateAccessEntry", "UpdateClusterConfig", "CreateSchedule"];
-                assert!(scene.aws.calls().iter().all(|call| !widening.contains(&call.operation)));
+                assert!(harness.aws.calls().iter().all(|call| !widening.contains(&call.operation)));
             }
         }
     }
@@ -183,14 +183,14 @@ fn home() -> Region {
 }
 
 fn assert_presentable(message: &str) {
-    assert!(!message.chars().any(text::forges), "{message:?} has characters that forge");
+    assert!(!message.chars().any(sanitize::forges), "{message:?} has characters that forge");
     assert!(message.chars().count() <= LONGEST_MESSAGE, "{} characters", message.chars().count());
 }
 
 /// Numbers that look random and are the same for the same seed: Sebastiano Vigna's `SplitMix64`.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -205,8 +205,8 @@ impl Dice {
 }
 
 /// What events are made of.
-struct Kitchen {
-    dice: Dice,
+struct EventGenerator {
+    rng: Rng,
     /// Whole events, good and bad.
     events: Vec<Value>,
     /// Values of each field that occur in them.
@@ -249,7 +249,7 @@ const PIECES: [&str; 32] = [
     "\u{e0041}",
 ];
 
-impl Kitchen {
+impl EventGenerator {
     fn new(seed: u64) -> Self {
         let mut events: Vec<Value> = corpus()
             .iter()
@@ -271,17 +271,17 @@ impl Kitchen {
         for (name, value) in events.iter().flat_map(|event| event.as_object().unwrap()) {
             values.entry(name.clone()).or_default().push(value.clone());
         }
-        Self { dice: Dice(seed), events, values }
+        Self { rng: Rng(seed), events, values }
     }
 
     fn event(&mut self) -> String {
-        let mut event = self.dice.pick(&self.events).clone();
-        for _ in 0..self.dice.roll(4) {
+        let mut event = self.rng.pick(&self.events).clone();
+        for _ in 0..self.rng.roll(4) {
             self.change(&mut event);
         }
         let mut text = event.to_string();
-        if self.dice.roll(4) == 0 {
-            for _ in 0..=self.dice.roll(3) {
+        if self.rng.roll(4) == 0 {
+            for _ in 0..=self.rng.roll(3) {
                 self.scratch(&mut text);
             }
         }
@@ -293,22 +293,22 @@ impl Kitchen {
         let names: Vec<String> = self.values.keys().cloned().collect();
         let fields = event.as_object_mut().unwrap();
         let present: Vec<String> = fields.keys().cloned().collect();
-        match self.dice.roll(5) {
+        match self.rng.roll(5) {
             0 => {
-                fields.remove(&*self.dice.pick(&names).clone());
+                fields.remove(&*self.rng.pick(&names).clone());
             }
             1 | 2 => {
-                let name = self.dice.pick(&names).clone();
-                let value = self.dice.pick(&self.values[&name]).clone();
+                let name = self.rng.pick(&names).clone();
+                let value = self.rng.pick(&self.values[&name]).clone();
                 fields.insert(name, value);
             }
             3 if !present.is_empty() => {
-                let other = self.dice.pick(&names).clone();
-                let value = self.dice.pick(&self.values[&other]).clone();
-                fields.insert(self.dice.pick(&present).clone(), value);
+                let other = self.rng.pick(&names).clone();
+                let value = self.rng.pick(&self.values[&other]).clone();
+                fields.insert(self.rng.pick(&present).clone(), value);
             }
             _ => {
-                let Some(name) = present.get(self.dice.roll(present.len() + 1)) else { return };
+                let Some(name) = present.get(self.rng.roll(present.len() + 1)) else { return };
                 if let Some(Value::String(text)) = fields.get_mut(name) {
                     self.scratch(text);
                 }
@@ -319,17 +319,17 @@ impl Kitchen {
     /// Puts in, takes out, doubles or cuts.
     fn scratch(&mut self, text: &mut String) {
         let characters: Vec<char> = text.chars().collect();
-        let at = self.dice.roll(characters.len() + 1);
-        let to = at + self.dice.roll((characters.len() - at).min(8) + 1);
+        let at = self.rng.roll(characters.len() + 1);
+        let to = at + self.rng.roll((characters.len() - at).min(8) + 1);
         let (before, rest) = characters.split_at(at);
         let (middle, after) = rest.split_at(to - at);
         let middle: String = middle.iter().collect();
-        let middle = match self.dice.roll(5) {
+        let middle = match self.rng.roll(5) {
             0 => String::new(),
-            1 => middle.repeat(2 + self.dice.roll(40)),
+            1 => middle.repeat(2 + self.rng.roll(40)),
             2 => middle.to_uppercase(),
-            3 => format!("{}{middle}", self.dice.pick(&PIECES)),
-            _ => (*self.dice.pick(&PIECES)).to_owned(),
+            3 => format!("{}{middle}", self.rng.pick(&PIECES)),
+            _ => (*self.rng.pick(&PIECES)).to_owned(),
         };
         *text = before.iter().collect::<String>() + &middle + &after.iter().collect::<String>();
     }
@@ -343,15 +343,15 @@ fn whatever_is_made_of_them_is_refused_presentably_or_means_what_it_says() {
         guardrails.clone().find(|(setting, _)| *setting == name).map(|(_, value)| (*value).to_owned())
     })
     .unwrap();
-    let mut kitchen = Kitchen::new(seed);
-    let watch = eks_break_glass::clock::Stopwatch::start();
+    let mut generator = EventGenerator::new(seed);
+    let watch = eks_break_glass::platform::clock::Stopwatch::start();
     let (mut read, mut allowed) = (0_u64, 0_u64);
     for case in 0..cases {
-        let event = kitchen.event();
+        let event = generator.event();
         let examined = catch_unwind(AssertUnwindSafe(|| match Request::parse(&event, &home()) {
             Ok(request) => {
                 assert_means_what_it_says(&event, &request);
-                let passes = guard::request(&settings, Some(&function()), &request).is_ok();
+                let passes = guardrails::request(&settings, Some(&function()), &request).is_ok();
                 if passes {
                     assert_within_the_guardrails(&request);
                 }
@@ -373,22 +373,22 @@ fn whatever_is_made_of_them_is_refused_presentably_or_means_what_it_says() {
 /// Nothing that a caller can write gets round a guardrail that forbids every cluster, and nothing is a defect of this program.
 #[tokio::test(start_paused = true)]
 async fn whatever_is_made_of_them_changes_nothing_where_nothing_is_allowed() {
-    let scene = scene().with("ALLOWED_CLUSTERS", "none-at-all").with("TARGET_ROLE_NAME", "there");
-    let mut kitchen = Kitchen::new(number("FUZZ_SEED", 2041));
+    let harness = harness().with("ALLOWED_CLUSTERS", "none-at-all").with("TARGET_ROLE_NAME", "there");
+    let mut generator = EventGenerator::new(number("FUZZ_SEED", 2041));
     let mut answered = 0;
     for _ in 0..5_000 {
-        let event = kitchen.event();
+        let event = generator.event();
         if serde_json::from_str::<&RawValue>(&event).is_err() {
             continue;
         }
-        if let Err(failed) = scene.send_text(&event, LAMBDA_TIMEOUT).await {
+        if let Err(failed) = harness.send_text(&event, LAMBDA_TIMEOUT).await {
             assert!(!["Internal", "Misconfigured"].contains(&failed.name.to_string().as_str()), "{event}: {failed:?}");
-            assert_eq!(text::one_line(&failed.message), failed.message, "{event}");
+            assert_eq!(sanitize::one_line(&failed.message), failed.message, "{event}");
         }
         answered += 1;
     }
     assert!(answered > 3_000, "{answered}");
-    let changes: Vec<_> = scene.aws.calls().into_iter().filter(simulator::simulation::Call::changes).collect();
+    let changes: Vec<_> = harness.aws.calls().into_iter().filter(simulator::simulation::Call::changes).collect();
     assert!(changes.iter().all(|call| call.operation == "PutEvents"), "{changes:?}");
 }
 

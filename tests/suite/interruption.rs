@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use eks_break_glass::domain::access_scope::AccessScope;
 use eks_break_glass::handler::Failed;
-use eks_break_glass::scope::AccessScope;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
@@ -13,7 +13,7 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Delays, Entry, EntrySnapshot, Mode, ModeChange, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{GROUP, Scene};
+use crate::harness::{GROUP, Harness};
 
 const PRINCIPAL: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const BYSTANDER: &str = "arn:aws:iam::111122223333:role/bystander";
@@ -179,21 +179,21 @@ type Entries = std::collections::BTreeMap<String, EntrySnapshot>;
 
 /// One case: what the world was, what happened to it, and what each answer claimed.
 struct Case {
-    scene: Scene,
+    harness: Harness,
     event: Value,
     before: Entries,
 }
 
 impl Case {
     fn entries(&self) -> Entries {
-        self.scene.aws.world(|world| world.snapshot("prod"))
+        self.harness.aws.world(|world| world.snapshot("prod"))
     }
 
     /// What holds after whatever happened.
     fn check(&self, answer: Option<&Result<Value, Failed>>, earlier: &Entries) {
         let now = self.entries();
         for untouched in [BYSTANDER, NODES] {
-            assert_eq!(now.get(untouched), self.before.get(untouched), "somebody else's entry was touched");
+            assert_eq!(now.get(untouched), self.before.get(untouched), "another principal's entry was touched");
         }
         match answer {
             Some(Ok(result)) if ["GRANTED", "ALREADY_GRANTED"].contains(&result["status"].as_str().unwrap()) => {
@@ -209,14 +209,14 @@ impl Case {
             }
             Some(Err(_)) | None => {}
         }
-        // An entry that is there has not lost anything, unless it was deleted to be made anew and is not finished yet.
+        // An entry that is there has not lost anything, unless it was deleted to be recreated and is not finished yet.
         if let (Some(entry), false) = (now.get(PRINCIPAL), self.was_deleted()) {
             self.check_nothing_taken_away(entry);
         }
     }
 
     /// Everything that the principal had, it still has. If its entry was deleted and the function killed before it was made
-    /// anew, what it had is in the log.
+    /// recreated, what it had is in the log.
     fn check_nothing_taken_away(&self, now: &EntrySnapshot) {
         let Some(before) = self.before.get(PRINCIPAL) else {
             return;
@@ -228,14 +228,14 @@ impl Case {
                 .all(|(policy, held)| now.policies.get(policy).is_some_and(|kept| scope(kept).covers(&scope(held))));
         if !kept {
             assert!(self.was_deleted(), "something was taken away from {before:?}: {now:?}");
-            let snapshots = self.scene.logged("snapshot");
+            let snapshots = self.harness.logged("snapshot");
             let groups = snapshots.iter().any(|line| line["accessEntry"]["kubernetesGroups"] == json!(before.groups));
             assert!(groups, "what was deleted is not in the log: {snapshots:?}");
         }
     }
 
     fn was_deleted(&self) -> bool {
-        self.scene
+        self.harness
             .aws
             .calls()
             .iter()
@@ -246,7 +246,7 @@ impl Case {
 async fn live_through(start: Start, event: Value, trouble: Trouble) {
     let case = Case {
         // An entry may be recreated with all that it holds.
-        scene: Scene::new(Simulation::new(start.world()).with_latency(LATENCY))
+        harness: Harness::new(Simulation::new(start.world()).with_latency(LATENCY))
             .with("ALLOWED_GROUPS", "*")
             .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy"),
         before: start.world().snapshot("prod"),
@@ -254,24 +254,24 @@ async fn live_through(start: Start, event: Value, trouble: Trouble) {
     };
     match trouble {
         Trouble::Nothing => {}
-        Trouble::Fault(call, kind) => case.scene.aws.inject(Fault::new(At::Call(call), kind)),
-        Trouble::Persistent(operation, kind) => case.scene.aws.inject(Fault::new(At::Every(operation), kind)),
+        Trouble::Fault(call, kind) => case.harness.aws.inject(Fault::new(At::Call(call), kind)),
+        Trouble::Persistent(operation, kind) => case.harness.aws.inject(Fault::new(At::Every(operation), kind)),
         Trouble::Killed(after) => {
-            let sent = case.scene.send(&case.event);
+            let sent = case.harness.send(&case.event);
             let _ = tokio::time::timeout(Duration::from_millis(after), sent).await;
             case.check(None, &case.before);
         }
     }
     let earlier = case.entries();
-    let first = case.scene.send(&case.event).await;
+    let first = case.harness.send(&case.event).await;
     case.check(Some(&first), &earlier);
 
     // The trouble is over. Sent again, as often as the answer says, it ends granted.
-    case.scene.aws.recover();
+    case.harness.aws.recover();
     let mut granted = false;
     for _ in 0..4 {
         let earlier = case.entries();
-        let again = case.scene.send(&case.event).await;
+        let again = case.harness.send(&case.event).await;
         case.check(Some(&again), &earlier);
         let again = again.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
         if again["status"] != "IN_PROGRESS" {
@@ -284,18 +284,18 @@ async fn live_through(start: Start, event: Value, trouble: Trouble) {
 
     // And once more changes nothing.
     let end = case.entries();
-    let calls = case.scene.aws.calls().len();
+    let calls = case.harness.aws.calls().len();
     let mut plain = case.event.clone();
     plain["recreateEntry"] = json!(false);
-    let last = case.scene.send(&plain).await.unwrap();
+    let last = case.harness.send(&plain).await.unwrap();
     assert_eq!(last["status"], "ALREADY_GRANTED");
     assert_eq!(case.entries(), end);
-    assert!(case.scene.aws.calls()[calls..].iter().all(|call| !call.changes()));
+    assert!(case.harness.aws.calls()[calls..].iter().all(|call| !call.changes()));
 }
 
 /// A grant that ends, and its end: by its schedule, or sent manually.
 struct TimedGrant {
-    scene: Scene,
+    harness: Harness,
     event: Value,
     /// The principal's entry, as it was.
     before: Option<EntrySnapshot>,
@@ -305,7 +305,7 @@ struct TimedGrant {
 
 impl TimedGrant {
     fn entry(&self) -> Option<EntrySnapshot> {
-        self.scene.aws.world(|world| world.snapshot("prod")).remove(PRINCIPAL)
+        self.harness.aws.world(|world| world.snapshot("prod")).remove(PRINCIPAL)
     }
 
     /// How far the policy reaches; `None`: not at all.
@@ -320,24 +320,24 @@ impl TimedGrant {
 
     /// How far the policy reaches that the principal can use now.
     fn usable(&self) -> Option<AccessScope> {
-        let usable = self.scene.aws.world(|world| world.usable_access("prod", PRINCIPAL));
+        let usable = self.harness.aws.world(|world| world.usable_access("prod", PRINCIPAL));
         usable.iter().find(|(policy, _)| policy == WANTED).map(|(_, held)| scope(held))
     }
 
     /// Never usable access that was not there before without its end, and never an end that does not know what to restore.
     fn check_end(&self) {
-        let pending: Vec<Value> = self.scene.aws.world(|world| {
+        let pending: Vec<Value> = self.harness.aws.world(|world| {
             let inputs = world.schedules().into_iter().map(|schedule| serde_json::from_str(&schedule.input).unwrap());
             inputs.collect()
         });
         let restore = |existed: bool, scope: Option<AccessScope>| json!({ "version": 1, "entryExisted": existed, "accessScope": scope.map(|scope| json!(scope)) });
         let was_there = restore(self.before.is_some(), Self::reach(self.before.as_ref()));
         for event in &pending {
-            // Of a stale entry, nothing is restored as soon as IAM has shown that it is one.
-            // Nor of an entry that was deleted to be recreated, if the request failed or was killed there.
+            // Of a stale entry, nothing is restored as soon as IAM has shown that it is one. Nor of an entry that the event says to
+            // recreate, because it doesn't work.
             let gone = [restore(false, None), restore(self.before.is_some(), None)];
-            let known = event["restore"] == was_there
-                || (self.stale || self.was_recreated()) && gone.contains(&event["restore"]);
+            let recreates = self.event["recreateEntry"] == json!(true);
+            let known = event["restore"] == was_there || (self.stale || recreates) && gone.contains(&event["restore"]);
             assert!(known, "what was there before is not what will be restored: {event}");
         }
         let given = match (self.usable_before(), self.usable()) {
@@ -350,27 +350,28 @@ impl TimedGrant {
 
     /// Sends an event with trouble, then again without, as often as it takes.
     async fn through(&self, event: &Value, trouble: &Trouble) -> Value {
-        let calls = self.scene.aws.calls().len();
+        let calls = self.harness.aws.calls().len();
         match trouble {
             Trouble::Nothing => {}
-            Trouble::Fault(call, kind) => self.scene.aws.inject(Fault::new(At::Call(calls + call), *kind)),
-            Trouble::Persistent(operation, kind) => self.scene.aws.inject(Fault::new(At::Every(operation), *kind)),
+            Trouble::Fault(call, kind) => self.harness.aws.inject(Fault::new(At::Call(calls + call), *kind)),
+            Trouble::Persistent(operation, kind) => self.harness.aws.inject(Fault::new(At::Every(operation), *kind)),
             Trouble::Killed(after) => {
-                let sent = self.scene.send(event);
+                let sent = self.harness.send(event);
                 let _ = tokio::time::timeout(Duration::from_millis(*after), sent).await;
             }
         }
         self.check_end();
-        let troubled = self.scene.send(event).await;
+        let troubled = self.harness.send(event).await;
         self.check_end();
-        self.scene.aws.recover();
+        self.harness.aws.recover();
         if let Ok(result) = &troubled
             && result["status"] != "IN_PROGRESS"
         {
             return result.clone();
         }
         for _ in 0..4 {
-            let again = self.scene.send(event).await.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
+            let again =
+                self.harness.send(event).await.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
             self.check_end();
             if again["status"] != "IN_PROGRESS" {
                 return again;
@@ -381,7 +382,7 @@ impl TimedGrant {
     }
 
     fn was_recreated(&self) -> bool {
-        !self.scene.logged("snapshot").is_empty()
+        !self.harness.logged("snapshot").is_empty()
     }
 
     /// Whether the grant gives anything that was not there, and usable, before.
@@ -397,12 +398,12 @@ async fn live_and_end(start: Start, event: Value, grant: Trouble, revoke: Troubl
     let world = Start { article: false, ..start.clone() }.world().with_policy(Policy::allow_all().without(tags));
     let before = world.snapshot("prod").remove(PRINCIPAL);
     let aws = Simulation::new(world.with_schedule_group(GROUP)).with_latency(LATENCY);
-    let scene = Scene::new(aws)
+    let harness = Harness::new(aws)
         .with_schedules()
         .with("ALLOWED_GROUPS", "*")
         .with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
     let stale = start.stale && before.is_some();
-    let timed = TimedGrant { scene, event, before, stale };
+    let timed = TimedGrant { harness, event, before, stale };
 
     let granted = timed.through(&timed.event, &grant).await;
     // The caller of `recreateEntry` states that the entry gave nothing, so what is recreated has its end.
@@ -417,38 +418,38 @@ async fn live_and_end(start: Start, event: Value, grant: Trouble, revoke: Troubl
         vec![granted["undo"].clone()]
     } else {
         tokio::time::advance(Duration::from_hours(1)).await;
-        let due = timed.scene.aws.due();
+        let due = timed.harness.aws.due();
         due.iter().map(|delivery| serde_json::from_str(&delivery.input).unwrap()).collect()
     };
     assert_eq!(ends.len(), usize::from(given));
     for end in &ends {
         let scheduled = !manually;
-        let calls = timed.scene.aws.calls().len();
+        let calls = timed.harness.aws.calls().len();
         if scheduled {
             // Lambda sends it again until it is answered; until then it is the end of the access.
             if let Trouble::Fault(call, kind) = revoke {
-                timed.scene.aws.inject(Fault::new(At::Call(calls + call), kind));
+                timed.harness.aws.inject(Fault::new(At::Call(calls + call), kind));
             }
             if let Trouble::Persistent(operation, kind) = revoke {
-                timed.scene.aws.inject(Fault::new(At::Every(operation), kind));
+                timed.harness.aws.inject(Fault::new(At::Every(operation), kind));
             }
             if let Trouble::Killed(after) = revoke {
                 let _ =
-                    tokio::time::timeout(Duration::from_millis(after), timed.scene.send_through("revoke", end)).await;
+                    tokio::time::timeout(Duration::from_millis(after), timed.harness.send_through("revoke", end)).await;
             }
-            if timed.scene.send_through("revoke", end).await.is_err() {
-                timed.scene.aws.recover();
-                let again = timed.scene.send_through("revoke", end).await;
+            if timed.harness.send_through("revoke", end).await.is_err() {
+                timed.harness.aws.recover();
+                let again = timed.harness.send_through("revoke", end).await;
                 again.unwrap_or_else(|failed| panic!("it does not recover: {failed:?}"));
             }
-            timed.scene.aws.recover();
+            timed.harness.aws.recover();
         } else {
             timed.through(end, &revoke).await;
         }
         // Once more changes nothing, and leaves nothing behind.
-        let over = timed.scene.send_through("revoke", end).await.unwrap();
+        let over = timed.harness.send_through("revoke", end).await.unwrap();
         assert_eq!(over["status"], "NOTHING_TO_REVOKE");
-        assert!(timed.scene.aws.world(|world| world.schedules().is_empty()));
+        assert!(timed.harness.aws.world(|world| world.schedules().is_empty()));
     }
     assert!(timed.usable().is_none_or(|has| timed.usable_before().is_some_and(|had| had.covers(&has))));
     if timed.was_recreated() {

@@ -2,16 +2,15 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | `request`, `principals`, `settings`, `guardrails`, `fences`, `planner` | what is decided, without any I/O |
+//! | `request`, `principals`, `settings`, `guardrails`, `guardrail_table`, `planner` | what is decided, without any I/O |
 //! | `adapter`, `adapter_services` | what the SDK sends, of EKS and of the other services, and what is made of each answer |
 //! | `workflow` | whole grants against the simulated EKS, under simulated time |
-//! | `modes`, `recreation` | the same where the authentication mode has to change, or the entry to be made anew |
+//! | `modes`, `recreation` | the same where the authentication mode has to change, or the entry to be recreated |
 //! | `paths` | every path to access against every guardrail |
 //! | `security` | one test for each case of the security findings |
-//! | `attacks` | sequences by which somebody gained access, or kept it, although each request was right
+//! | `attacks` | sequences by which a principal gained access, or kept it, although each request was right
 //! | `accounts` | clusters of other accounts and regions |
-//! | `announcements` | what the event bus is told |
-//! | `chat` | commands, signatures, approvals and messages in Slack |
+//! | `announcements` | what is announced on the event bus |
 //! | `expiry`, `revoke` | access that ends, by its schedule and by hand |
 //! | `verification` | what the cluster itself is asked, and what is made of its answers |
 //! | `inspection` | what an inspection finds, in every kind of trouble |
@@ -20,6 +19,7 @@
 //! | `hostile` | hundreds of events that nobody means well with, and millions that are made from them |
 //! | `schema` | the JSON Schemas of events, results and announcements: everything in this suite fits them |
 //! | `log` | the lines of the log |
+//! | `architecture` | folders import in one direction, no circles, no I/O where decisions are made |
 //! | `contract` | documents, events, template and code agree |
 //! | `runtime` | the real binary behind a Lambda Runtime API |
 
@@ -35,13 +35,14 @@ mod accounts;
 mod adapter;
 mod adapter_services;
 mod announcements;
+mod architecture;
 mod attacks;
-mod chat;
 mod contract;
 mod endless;
 mod expiry;
-mod fences;
+mod guardrail_table;
 mod guardrails;
+mod harness;
 mod hostile;
 mod inspection;
 mod interruption;
@@ -54,7 +55,6 @@ mod recreation;
 mod request;
 mod revoke;
 mod runtime;
-mod scene;
 mod schema;
 mod security;
 mod settings;

@@ -6,9 +6,9 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use eks_break_glass::error::ErrorName;
+use eks_break_glass::domain::failure::ErrorName;
 
-use crate::scene::{FUNCTION, GROUP, REQUEST_ID, Scene, lacking};
+use crate::harness::{FUNCTION, GROUP, Harness, REQUEST_ID, lacking};
 
 const ADMIN: &str = "arn:aws:iam::111122223333:role/team/admin";
 const THERE: &str = "arn:aws:eks:eu-west-1:444455556666:cluster/prod";
@@ -275,17 +275,17 @@ fn world(path: &Path) -> World {
 }
 
 /// Settings that allow every path, but for what a guardrail changes.
-fn scene(path: &Path, settings: &[(&str, &str)]) -> Scene {
-    let mut scene = Scene::new(Simulation::new(world(path)))
+fn harness(path: &Path, settings: &[(&str, &str)]) -> Harness {
+    let mut harness = Harness::new(Simulation::new(world(path)))
         .with_schedules()
         .with("TARGET_ROLE_NAME", "there")
         .with("ALLOWED_ACCOUNTS", "444455556666")
         .with("ALLOWED_GROUPS", "ops")
         .with("EMERGENCY_MAX_DURATION", "2h");
     if path.kind == PathKind::Emergency {
-        scene = scene.with("REQUIRE_APPROVAL", "true");
+        harness = harness.with("REQUIRE_APPROVAL", "true");
     }
-    settings.iter().fold(scene, |scene, (name, value)| scene.with(name, value))
+    settings.iter().fold(harness, |harness, (name, value)| harness.with(name, value))
 }
 
 fn event(path: &Path, changes: &Value) -> Value {
@@ -300,16 +300,16 @@ fn event(path: &Path, changes: &Value) -> Value {
     event
 }
 
-async fn send(scene: &Scene, path: &Path, event: &Value) -> Result<Value, eks_break_glass::handler::Failed> {
+async fn send(harness: &Harness, path: &Path, event: &Value) -> Result<Value, eks_break_glass::handler::Failed> {
     match path.alias {
-        Some(alias) => scene.send_through(alias, event).await,
-        None => scene.send_as(REQUEST_ID, event).await,
+        Some(alias) => harness.send_through(alias, event).await,
+        None => harness.send_as(REQUEST_ID, event).await,
     }
 }
 
-fn state(scene: &Scene, path: &Path) -> (impl PartialEq + std::fmt::Debug + use<>, usize) {
+fn state(harness: &Harness, path: &Path) -> (impl PartialEq + std::fmt::Debug + use<>, usize) {
     let cluster = if path.elsewhere { THERE } else { HOME };
-    scene.aws.world(|world| (world.snapshot(cluster), world.schedules().len()))
+    harness.aws.world(|world| (world.snapshot(cluster), world.schedules().len()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,9 +324,9 @@ async fn every_path_to_access_is_bound_by_every_guardrail() {
                 guardrail.name,
                 guardrail.settings
             );
-            let scene = scene(&path, guardrail.settings);
-            let (before, pending) = state(&scene, &path);
-            let answer = send(&scene, &path, &event(&path, &(guardrail.event)())).await;
+            let harness = harness(&path, guardrail.settings);
+            let (before, pending) = state(&harness, &path);
+            let answer = send(&harness, &path, &event(&path, &(guardrail.event)())).await;
             if path.kind == PathKind::MisusedAlias {
                 let failed = answer.expect_err(&what);
                 assert_eq!(failed.name, ErrorName::RequestDenied, "{what}: {failed:?}");
@@ -350,8 +350,8 @@ async fn every_path_to_access_is_bound_by_every_guardrail() {
                     continue;
                 }
             }
-            assert_eq!(state(&scene, &path), (before, pending), "{what}: something was changed");
-            assert!(scene.aws.calls().iter().all(|call| !call.changes()), "{what}");
+            assert_eq!(state(&harness, &path), (before, pending), "{what}: something was changed");
+            assert!(harness.aws.calls().iter().all(|call| !call.changes()), "{what}");
         }
     }
     say(&format!(
@@ -366,8 +366,8 @@ async fn every_path_to_access_is_bound_by_every_guardrail() {
 #[tokio::test(start_paused = true)]
 async fn every_path_works_if_no_guardrail_forbids_it() {
     for path in paths() {
-        let scene = scene(&path, &[]);
-        let answer = send(&scene, &path, &event(&path, &json!({}))).await;
+        let harness = harness(&path, &[]);
+        let answer = send(&harness, &path, &event(&path, &json!({}))).await;
         let expected = match path.kind {
             PathKind::MisusedAlias => {
                 assert_eq!(answer.unwrap_err().name, ErrorName::RequestDenied, "{}", path.name);
@@ -385,7 +385,7 @@ async fn every_path_works_if_no_guardrail_forbids_it() {
         );
         if path.stale {
             let (cluster, admin) = if path.elsewhere { (THERE, ADMIN_THERE) } else { (HOME, ADMIN) };
-            let now = scene.aws.world(|world| world.snapshot(cluster))[admin].clone();
+            let now = harness.aws.world(|world| world.snapshot(cluster))[admin].clone();
             assert!(now.groups.is_empty(), "{}: {now:?}", path.name);
             assert_eq!(now.tags["eks-break-glass:function"], FUNCTION);
         }

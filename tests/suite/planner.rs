@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use eks_break_glass::arn::{FunctionArn, PolicyArn};
-use eks_break_glass::error::ErrorName;
-use eks_break_glass::expiry::{Alteration, ExpiryState, PendingRevoke, ScheduleTarget};
-use eks_break_glass::history::{History, StepResult};
-use eks_break_glass::observation::{
-    AccessEntry, AccessPolicy, AuthenticationMode, Caller, Cluster, ClusterKind, EntryState, IamPrincipal,
-    InstanceRole, NodeRole, Observation,
-};
-use eks_break_glass::ownership::{Ends, Installation};
-use eks_break_glass::plan::{self, Goal, Plan, RevokeGoal, Step};
-use eks_break_glass::principal::PrincipalArn;
-use eks_break_glass::region::Partition;
-use eks_break_glass::request::Restore;
-use eks_break_glass::scope::AccessScope;
-use eks_break_glass::settings::Settings;
+use eks_break_glass::decide::history::{History, StepResult};
+use eks_break_glass::decide::ownership::Installation;
+use eks_break_glass::decide::plan::{self, Goal, Plan, RevokeGoal};
+use eks_break_glass::domain::access_entry::{AccessEntry, AccessPolicy, Ends, EntryState};
+use eks_break_glass::domain::access_scope::AccessScope;
+use eks_break_glass::domain::arn::{FunctionArn, PolicyArn};
+use eks_break_glass::domain::cluster::{AuthenticationMode, Cluster, ClusterKind};
+use eks_break_glass::domain::failure::ErrorName;
+use eks_break_glass::domain::identity::{Caller, IamPrincipal, InstanceRole, NodeRole};
+use eks_break_glass::domain::observed_state::Observation;
+use eks_break_glass::domain::principal::PrincipalArn;
+use eks_break_glass::domain::region::Partition;
+use eks_break_glass::domain::scheduled_revoke::{Alteration, ExpiryState, PendingRevoke, Restore, ScheduleTarget};
+use eks_break_glass::domain::step::Step;
+use eks_break_glass::input::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -126,7 +126,7 @@ fn plan(goal: &Goal<'_>, seen: &Observation) -> Plan {
     plan::grant(goal, &History::default(), seen, NOW).unwrap()
 }
 
-fn refusal(goal: &Goal<'_>, seen: &Observation) -> eks_break_glass::error::Failure {
+fn refusal(goal: &Goal<'_>, seen: &Observation) -> eks_break_glass::domain::failure::Failure {
     plan::grant(goal, &History::default(), seen, NOW).unwrap_err()
 }
 
@@ -135,11 +135,11 @@ fn steps(goal: &Goal<'_>, seen: &Observation) -> Vec<Step> {
 }
 
 fn codes(plan: &Plan) -> Vec<&'static str> {
-    plan.warnings.iter().map(|(code, _)| *code).collect()
+    plan.warnings.iter().map(|(code, _)| code.as_str()).collect()
 }
 
 fn operations(goal: &Goal<'_>, seen: &Observation) -> Vec<String> {
-    steps(goal, seen).iter().flat_map(Step::operations).map(|(operation, _)| operation).collect()
+    steps(goal, seen).iter().flat_map(Step::operations).map(|(operation, _)| operation.as_ref().to_owned()).collect()
 }
 
 /// A world whose entry is stale, by IAM's word.
@@ -280,7 +280,7 @@ fn after(step: &Step, seen: &mut Observation) {
         });
     };
     match step {
-        Step::ChangeAuthenticationMode => {}
+        Step::ChangeAuthenticationMode | Step::Observe => {}
         Step::AwaitAuthenticationMode => {
             seen.cluster.authentication_mode = AuthenticationMode::ApiAndConfigMap;
             seen.entry = EntryState::Absent;
@@ -328,7 +328,7 @@ fn carry_out(goal: &Goal<'_>, seen: &mut Observation) -> History {
     history.observe(seen);
     for step in plan::grant(goal, &history, seen, NOW).unwrap().steps {
         after(&step, seen);
-        history.append(step, StepResult::Applied, 0);
+        history.append(step, StepResult::Applied);
         history.observe(seen);
     }
     history
@@ -387,7 +387,7 @@ fn a_revoke_never_gives_anything() {
         let state = EntryState::Present(entry(&[("AmazonEKSClusterAdminPolicy", held)]));
         let seen = world(AuthenticationMode::Api, state);
         let restore = Restore::entry_existed(Some(before));
-        assert_eq!(plan::revoke(&revoke_goal(restore), &seen).unwrap().steps, []);
+        assert_eq!(plan::revoke(&revoke_goal(restore), &History::default(), &seen).unwrap().steps, []);
     }
 }
 
@@ -405,7 +405,9 @@ fn an_entry_that_others_use_by_now_is_kept() {
         let policies = entry.access_policies.into_iter().chain(admin).collect();
         world(AuthenticationMode::Api, EntryState::Present(AccessEntry { access_policies: policies, ..entry }))
     };
-    let plan = |entry: AccessEntry| plan::revoke(&revoke_goal(Restore::entry_created()), &admin(entry)).unwrap();
+    let plan = |entry: AccessEntry| {
+        plan::revoke(&revoke_goal(Restore::entry_created()), &History::default(), &admin(entry)).unwrap()
+    };
     assert_eq!(plan(bare.clone()).steps, [Step::DeleteEntry]);
     assert_eq!(plan(ours.clone()).steps, [Step::DeleteEntry], "its own tags are no use by others");
     let tagged = |entry: &AccessEntry, key: &str, value: &str| {
@@ -521,11 +523,12 @@ fn recreated_entry_is_not_recreated_twice_and_another_one_in_its_place_is_a_conf
     let mut history = History::default();
     history.observe(&seen);
     let [recreate] = <[Step; 1]>::try_from(steps(&goal, &seen)).unwrap();
-    history.append(recreate, StepResult::Applied, 1);
+    history.append(recreate, StepResult::Applied);
     let planned = |entry: EntryState| plan::grant(&goal, &history, &world(AuthenticationMode::Api, entry), NOW);
     assert_eq!(planned(EntryState::Present(old.clone())).unwrap().steps, []);
+    let steps = planned(EntryState::Absent).unwrap().steps;
     let operations: Vec<_> =
-        planned(EntryState::Absent).unwrap().steps.iter().flat_map(Step::operations).map(|(name, _)| name).collect();
+        steps.iter().flat_map(Step::operations).map(|(name, _)| name.as_ref().to_owned()).collect();
     assert_eq!(operations, ["CreateAccessEntry", "AssociateAccessPolicy"]);
     let theirs = AccessEntry { kubernetes_groups: Vec::new(), ..old };
     let conflict = planned(EntryState::Present(theirs)).unwrap_err();
@@ -674,10 +677,10 @@ proptest! {
         prop_assert_eq!(plan::grant(&goal, &history, &now, NOW).unwrap().steps, []);
         if let Some(pending) = now.expiry.pending().cloned() {
             let revoke = revoke_goal(pending.restore);
-            for step in plan::revoke(&revoke, &now).unwrap().steps {
+            for step in plan::revoke(&revoke, &History::default(), &now).unwrap().steps {
                 after(&step, &mut now);
             }
-            prop_assert_eq!(plan::revoke(&revoke, &now).unwrap().steps, []);
+            prop_assert_eq!(plan::revoke(&revoke, &History::default(), &now).unwrap().steps, []);
             prop_assert!(now.expiry.pending().is_none());
         }
         if seen.entry_is_stale() {

@@ -1,6 +1,6 @@
 //! Principals: who can be let in, and who is refused with which reason.
 
-use eks_break_glass::principal::{Principal, PrincipalArn, PrincipalKind, permission_set_in_name};
+use eks_break_glass::domain::principal::{Principal, PrincipalArn, PrincipalKind, permission_set_in_name};
 use proptest::prelude::*;
 
 #[test]

@@ -1,10 +1,10 @@
 //! The event: what is taken, what is refused, and in which words.
 
-use eks_break_glass::arn::ClusterRef;
-use eks_break_glass::principal::Principal;
-use eks_break_glass::region::Region;
-use eks_break_glass::request::{Action, Grant, Request, Verify};
-use eks_break_glass::scope::AccessScope;
+use eks_break_glass::domain::access_scope::AccessScope;
+use eks_break_glass::domain::arn::ClusterRef;
+use eks_break_glass::domain::principal::Principal;
+use eks_break_glass::domain::region::Region;
+use eks_break_glass::input::event::{Action, Grant, Request, Verify};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -259,7 +259,7 @@ async fn a_ca_that_cannot_be_read_fails_nothing() {
     }
 }
 
-/// The API server honours what EKS was told after so long.
+/// The API server honours a change of EKS after so long.
 fn honours_after(aws: &Simulation, delay: Duration) {
     aws.world(|world| world.delays.kubernetes = delay);
 }

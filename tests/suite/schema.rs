@@ -1,6 +1,6 @@
 //! The JSON Schemas of `docs/schemas/`, held against everything that the function takes and answers in this suite.
 //!
-//! The validator knows the keywords that these schemas use, and stops at any other. `tests/witness/test_schemas.py` holds them to
+//! The validator knows the keywords that these schemas use, and stops at any other. `tests/interop/test_schemas.py` holds them to
 //! the draft, and to the same events, by a validator that others wrote.
 
 use std::collections::{BTreeMap, HashMap};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use eks_break_glass::error::ErrorName;
+use eks_break_glass::domain::failure::ErrorName;
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
 use simulator::operation::Scope;
@@ -12,7 +12,7 @@ use simulator::world::{Caller, Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
 use crate::expiry::{HOUR, after, changes, entries, grant, is_admin, merged, revoke, schedules, statuses};
-use crate::scene::{FUNCTION, GROUP, REQUEST_ID, Scene, lacking, steps, warnings};
+use crate::harness::{FUNCTION, GROUP, Harness, REQUEST_ID, lacking, steps, warnings};
 
 const ADMIN: &str = crate::expiry::ADMIN;
 const POLICY: &str = crate::expiry::POLICY;
@@ -26,12 +26,12 @@ fn world(mode: Mode) -> World {
     crate::expiry::world(mode).with_event_bus(BUS)
 }
 
-fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS)
+fn harness(world: World) -> Harness {
+    Harness::new(Simulation::new(world)).with_schedules().with("EVENT_BUS", BUS)
 }
 
-fn announced(scene: &Scene) -> Vec<String> {
-    scene.aws.world(|world| world.bus_events().iter().map(|event| event.detail_type.clone()).collect())
+fn announced(harness: &Harness) -> Vec<String> {
+    harness.aws.world(|world| world.bus_events().iter().map(|event| event.detail_type.clone()).collect())
 }
 
 fn messages(result: &Value, code: &str) -> String {
@@ -51,43 +51,43 @@ async fn s1_role_with_a_similar_name_is_no_successor_and_a_grant_to_it_warns() {
         .with_principal(Principal::new(OLD_SSO).deleted_at(World::START))
         .with_principal(Principal::new(lookalike))
         .with_entry("prod", Entry::new(OLD_SSO).with_policy(POLICY, Scope::cluster()));
-    let scene = scene(world);
+    let harness = harness(world);
     for event in [
         json!({"action": "inspect", "clusterName": "prod"}),
         json!({"action": "inspect", "clusterName": "prod", "principalArn": OLD_SSO}),
     ] {
-        let result = scene.send(&event).await.unwrap();
+        let result = harness.send(&event).await.unwrap();
         assert!(!result["findings"].to_string().contains(lookalike), "{}", result["findings"]);
     }
-    let failed = scene.send(&grant(&json!({"principalArn": OLD_SSO}))).await.unwrap_err();
+    let failed = harness.send(&grant(&json!({"principalArn": OLD_SSO}))).await.unwrap_err();
     assert!(!failed.message.contains(lookalike), "{}", failed.message);
-    let result = scene.send(&grant(&json!({"principalArn": lookalike}))).await.unwrap();
+    let result = harness.send(&grant(&json!({"principalArn": lookalike}))).await.unwrap();
     assert!(warnings(&result).contains(&"SSO_LOOKALIKE".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn s3_replaced_entry_holds_what_was_asked_for_and_ends() {
     let entry = Entry::new(ADMIN).with_group("platform-admins").with_policy("AmazonEKSAdminPolicy", Scope::cluster());
-    let scene = scene(recreated(entry)).with("ALLOWED_POLICIES", VIEW).with("MAX_DURATION", "1h");
-    let result = scene.send(&grant(&json!({"policyArn": VIEW}))).await.unwrap();
+    let harness = harness(recreated(entry)).with("ALLOWED_POLICIES", VIEW).with("MAX_DURATION", "1h");
+    let result = harness.send(&grant(&json!({"policyArn": VIEW}))).await.unwrap();
     assert_eq!(result["expiresAt"], after(1));
-    let usable = scene.aws.world(|world| world.usable_access("prod", ADMIN));
+    let usable = harness.aws.world(|world| world.usable_access("prod", ADMIN));
     assert_eq!(usable.len(), 1, "{usable:?}");
     assert!(usable[0].0.ends_with(VIEW));
-    let identity = scene.aws.world(|world| world.kubernetes_identity("prod", ADMIN)).unwrap();
+    let identity = harness.aws.world(|world| world.kubernetes_identity("prod", ADMIN)).unwrap();
     assert!(identity.1.is_empty(), "{identity:?}");
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert!(entries(&scene).is_empty());
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert!(entries(&harness).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn s3_stale_administrator_gets_an_hour_and_not_for_ever() {
     let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::cluster());
-    let scene = scene(recreated(entry)).with("MAX_DURATION", "1h");
-    assert_eq!(scene.send(&grant(&json!({}))).await.unwrap()["expiresAt"], after(1));
-    assert!(is_admin(&scene));
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert!(!is_admin(&scene) && entries(&scene).is_empty());
+    let harness = harness(recreated(entry)).with("MAX_DURATION", "1h");
+    assert_eq!(harness.send(&grant(&json!({}))).await.unwrap()["expiresAt"], after(1));
+    assert!(is_admin(&harness));
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert!(!is_admin(&harness) && entries(&harness).is_empty());
 }
 
 /// Killed between delete, create and associate, at every ten milliseconds; and nobody sends the event again.
@@ -97,22 +97,22 @@ async fn s3_killed_at_any_point_of_a_replacement_nothing_works_without_its_end()
     for tens in 0..60 {
         let entry = Entry::new(ADMIN).with_group("ops").with_policy(POLICY, Scope::cluster());
         let aws = Simulation::new(recreated(entry)).with_latency(Duration::from_millis(20));
-        let scene = Scene::new(aws).with_schedules().with("MAX_DURATION", "1h");
+        let harness = Harness::new(aws).with_schedules().with("MAX_DURATION", "1h");
         let event = grant(&json!({}));
-        let _ = tokio::time::timeout(Duration::from_millis(tens * 10), scene.send(&event)).await;
-        let usable = scene.aws.world(|world| world.usable_access("prod", ADMIN));
-        assert!(usable.is_empty() || schedules(&scene).len() == 1, "killed after {} ms: {usable:?}", tens * 10);
+        let _ = tokio::time::timeout(Duration::from_millis(tens * 10), harness.send(&event)).await;
+        let usable = harness.aws.world(|world| world.usable_access("prod", ADMIN));
+        assert!(usable.is_empty() || schedules(&harness).len() == 1, "killed after {} ms: {usable:?}", tens * 10);
         points.insert((
-            entries(&scene).contains_key(ADMIN),
+            entries(&harness).contains_key(ADMIN),
             usable.len(),
-            schedules(&scene).len(),
-            changes(&scene).len(),
+            schedules(&harness).len(),
+            changes(&harness).len(),
         ));
-        for answer in scene.after(HOUR).await {
+        for answer in harness.after(HOUR).await {
             answer.unwrap();
         }
         assert!(
-            scene.aws.world(|world| world.usable_access("prod", ADMIN)).is_empty(),
+            harness.aws.world(|world| world.usable_access("prod", ADMIN)).is_empty(),
             "killed after {} ms",
             tens * 10
         );
@@ -131,8 +131,8 @@ async fn s5_by_default_only_principals_of_the_clusters_account_are_allowed_and_n
     let world = [foreign, own, schedules, target]
         .into_iter()
         .fold(world(Mode::Api), |world, arn| world.with_principal(Principal::new(arn)));
-    let scene = scene(world.clone()).with("TARGET_ROLE_NAME", "there");
-    let denied = scene.send(&grant(&json!({"principalArn": foreign}))).await.unwrap_err();
+    let harness = harness(world.clone()).with("TARGET_ROLE_NAME", "there");
+    let denied = harness.send(&grant(&json!({"principalArn": foreign}))).await.unwrap_err();
     assert_eq!(denied.name, ErrorName::RequestDenied);
     assert!(
         denied.message.contains("`ALLOWED_PRINCIPALS`") && denied.message.contains("111122223333"),
@@ -142,21 +142,21 @@ async fn s5_by_default_only_principals_of_the_clusters_account_are_allowed_and_n
     for (principal, session) in [(own, "eks-break-glass"), (schedules, "eks-break-glass-schedules"), (target, "there")]
     {
         for allowed in [None, Some(everybody)] {
-            let scene = match allowed {
-                None => self::scene(world.clone()),
-                Some(patterns) => self::scene(world.clone()).with("ALLOWED_PRINCIPALS", patterns),
+            let harness = match allowed {
+                None => self::harness(world.clone()),
+                Some(patterns) => self::harness(world.clone()).with("ALLOWED_PRINCIPALS", patterns),
             };
-            let scene = scene.with("TARGET_ROLE_NAME", "there");
+            let harness = harness.with("TARGET_ROLE_NAME", "there");
             let session = format!("arn:aws:sts::111122223333:assumed-role/{session}/x");
             for arn in [principal, &session] {
-                let denied = scene.send(&grant(&json!({"principalArn": arn}))).await.unwrap_err();
+                let denied = harness.send(&grant(&json!({"principalArn": arn}))).await.unwrap_err();
                 assert_eq!(denied.name, ErrorName::RequestDenied, "{arn}: {}", denied.message);
                 assert!(denied.message.contains(principal), "{}", denied.message);
             }
-            assert!(changes(&scene).iter().all(|operation| *operation == "PutEvents"));
+            assert!(changes(&harness).iter().all(|operation| *operation == "PutEvents"));
         }
     }
-    let result = self::scene(world)
+    let result = self::harness(world)
         .with("ALLOWED_PRINCIPALS", everybody)
         .send(&grant(&json!({"principalArn": foreign})))
         .await
@@ -168,18 +168,18 @@ async fn s5_by_default_only_principals_of_the_clusters_account_are_allowed_and_n
 async fn s6_made_up_restore_is_no_evidence_and_a_dry_run_says_so() {
     let entry = Entry::new(ADMIN).with_policy(POLICY, Scope::cluster());
     let forged = json!({"restore": {"version": 1, "entryExisted": false}});
-    let bound = scene(world(Mode::Api).with_entry("prod", entry.clone()))
+    let bound = harness(world(Mode::Api).with_entry("prod", entry.clone()))
         .with("ALLOWED_PRINCIPALS", "arn:aws:iam::*:role/other");
     let denied = bound.send(&revoke(&forged)).await.unwrap_err();
     assert_eq!(denied.name, ErrorName::RequestDenied);
     assert!(denied.message.contains("`ALLOWED_PRINCIPALS`") && is_admin(&bound), "{}", denied.message);
 
-    let theirs = scene(world(Mode::Api).with_entry("prod", entry));
+    let theirs = harness(world(Mode::Api).with_entry("prod", entry));
     let plan = theirs.send(&revoke(&merged(forged.clone(), &json!({"dryRun": true})))).await.unwrap();
     assert_eq!((&plan["plannedStatus"], &plan["accessEntry"]["ownership"]), (&json!("REVOKED"), &json!("UNKNOWN")));
     assert!(warnings(&plan).contains(&"OWNERSHIP_UNKNOWN".to_owned()));
 
-    let ours = scene(world(Mode::Api));
+    let ours = harness(world(Mode::Api));
     let plan = ours.send(&revoke(&json!({"dryRun": true}))).await.unwrap();
     assert_eq!(plan["accessEntry"], json!({"ownership": "UNKNOWN"}), "without an entry, that alone");
     assert_eq!(plan["plannedStatus"], "NOTHING_TO_REVOKE");
@@ -190,37 +190,37 @@ async fn s6_made_up_restore_is_no_evidence_and_a_dry_run_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn s8_approval_is_required_by_the_function_itself() {
-    let scene = scene(world(Mode::Api)).with("REQUIRE_APPROVAL", "true").with("EMERGENCY_MAX_DURATION", "30m");
+    let harness = harness(world(Mode::Api)).with("REQUIRE_APPROVAL", "true").with("EMERGENCY_MAX_DURATION", "30m");
     for alias in ["live", "7", "APPROVED", "approved2"] {
-        let denied = scene.send_through(alias, &grant(&json!({}))).await.unwrap_err();
+        let denied = harness.send_through(alias, &grant(&json!({}))).await.unwrap_err();
         assert_eq!(denied.name, ErrorName::RequestDenied, "{alias}");
         assert!(denied.message.contains("`REQUIRE_APPROVAL`"), "{}", denied.message);
     }
-    let plan = scene.send(&grant(&json!({"dryRun": true}))).await.unwrap();
+    let plan = harness.send(&grant(&json!({"dryRun": true}))).await.unwrap();
     assert_eq!((&plan["status"], &plan["plannedStatus"]), (&json!("PLANNED"), &json!("GRANTED")));
-    assert_eq!(scene.send_through("approved", &grant(&json!({}))).await.unwrap()["status"], "GRANTED");
-    assert_eq!(scene.send(&revoke(&json!({}))).await.unwrap()["status"], "REVOKED", "a revoke needs none");
-    let misused = scene.send_through("revoke", &grant(&json!({}))).await.unwrap_err();
+    assert_eq!(harness.send_through("approved", &grant(&json!({}))).await.unwrap()["status"], "GRANTED");
+    assert_eq!(harness.send(&revoke(&json!({}))).await.unwrap()["status"], "REVOKED", "a revoke needs none");
+    let misused = harness.send_through("revoke", &grant(&json!({}))).await.unwrap_err();
     assert_eq!(misused.name, ErrorName::RequestDenied);
 }
 
 #[tokio::test(start_paused = true)]
 async fn s8_emergency_skips_the_approval_within_its_own_limits() {
-    let guarded = || scene(world(Mode::Api)).with("REQUIRE_APPROVAL", "true").with("EMERGENCY_MAX_DURATION", "30m");
+    let guarded = || harness(world(Mode::Api)).with("REQUIRE_APPROVAL", "true").with("EMERGENCY_MAX_DURATION", "30m");
     let emergency =
         |fields: Value| merged(grant(&json!({"emergency": true, "reason": "INC-1", "duration": null})), &fields);
-    let scene = guarded();
-    let result = scene.send_as(REQUEST_ID, &emergency(json!({}))).await.unwrap();
+    let harness = guarded();
+    let result = harness.send_as(REQUEST_ID, &emergency(json!({}))).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     let end = World::START + jiff::SignedDuration::from_mins(30);
     assert_eq!(result["expiresAt"], end.to_string());
-    assert_eq!(announced(&scene), ["EKS access granted without approval"]);
-    assert_eq!(scene.logged("audit").last().unwrap()["emergency"], true);
+    assert_eq!(announced(&harness), ["EKS access granted without approval"]);
+    assert_eq!(harness.logged("audit").last().unwrap()["emergency"], true);
     let shorter = guarded().with("MAX_DURATION", "10m").with("DEFAULT_DURATION", "5m");
     let result = shorter.send(&emergency(json!({}))).await.unwrap();
     let end = World::START + jiff::SignedDuration::from_mins(10);
     assert_eq!(result["expiresAt"], end.to_string(), "the smaller of both maxima");
-    for (scene, event, name, names) in [
+    for (harness, event, name, names) in [
         (guarded(), emergency(json!({"duration": "31m"})), ErrorName::RequestDenied, "`EMERGENCY_MAX_DURATION`"),
         (guarded(), emergency(json!({"reason": null})), ErrorName::RequestDenied, "`reason`"),
         (
@@ -232,10 +232,10 @@ async fn s8_emergency_skips_the_approval_within_its_own_limits() {
         (guarded().with("GRANTS_FROZEN", "true"), emergency(json!({})), ErrorName::RequestDenied, "`GRANTS_FROZEN`"),
         (guarded().with("REQUIRE_APPROVAL", "false"), emergency(json!({})), ErrorName::InvalidRequest, "`emergency`"),
     ] {
-        let failed = scene.send(&event).await.unwrap_err();
+        let failed = harness.send(&event).await.unwrap_err();
         assert_eq!(failed.name, name, "{}", failed.message);
         assert!(failed.message.contains(names), "{}", failed.message);
-        assert!(entries(&scene).is_empty());
+        assert!(entries(&harness).is_empty());
     }
     let approved = guarded().send_through("approved", &emergency(json!({}))).await.unwrap_err();
     assert_eq!(approved.name, ErrorName::InvalidRequest);
@@ -243,9 +243,9 @@ async fn s8_emergency_skips_the_approval_within_its_own_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn frozen_grants_let_plans_revokes_and_inspections_through() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    let frozen = scene.with("GRANTS_FROZEN", "true");
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    let frozen = harness.with("GRANTS_FROZEN", "true");
     let denied = frozen.send(&grant(&json!({"duration": "2h"}))).await.unwrap_err();
     assert!(denied.message.contains("`GRANTS_FROZEN`"), "{}", denied.message);
     assert_eq!(frozen.send(&grant(&json!({"dryRun": true}))).await.unwrap()["status"], "PLANNED");
@@ -269,17 +269,17 @@ async fn s9_altered_schedule_is_no_end_and_a_grant_corrects_it() {
         ),
     ];
     for (name, alter, said) in alterations {
-        let scene = scene(world(Mode::Api));
-        scene.send(&grant(&json!({}))).await.unwrap();
-        let schedule = scene.aws.world(|world| world.schedules()[0].name.clone());
-        assert!(scene.aws.world(|world| world.alter_schedule(&schedule, alter)), "{name}");
-        let seen = scene.send(&grant(&json!({"duration": null}))).await.unwrap();
+        let harness = harness(world(Mode::Api));
+        harness.send(&grant(&json!({}))).await.unwrap();
+        let schedule = harness.aws.world(|world| world.schedules()[0].name.clone());
+        assert!(harness.aws.world(|world| world.alter_schedule(&schedule, alter)), "{name}");
+        let seen = harness.send(&grant(&json!({"duration": null}))).await.unwrap();
         assert_eq!((&seen["status"], &seen["expiresAt"]), (&json!("ALREADY_GRANTED"), &Value::Null), "{name}");
         assert!(messages(&seen, "EXPIRY_ALTERED").contains(said), "{name}: {}", messages(&seen, "EXPIRY_ALTERED"));
-        let corrected = scene.send(&grant(&json!({}))).await.unwrap();
+        let corrected = harness.send(&grant(&json!({}))).await.unwrap();
         assert_eq!((&corrected["status"], &corrected["expiresAt"]), (&json!("GRANTED"), &json!(after(1))), "{name}");
-        assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"], "{name}");
-        assert!(entries(&scene).is_empty(), "{name}");
+        assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"], "{name}");
+        assert!(entries(&harness).is_empty(), "{name}");
     }
 }
 
@@ -293,20 +293,20 @@ async fn s11_other_accounts_are_allowed_one_by_one_and_their_sessions_are_restri
         .with_cluster(Cluster::new("other", Mode::Api).at("444455556666", "eu-west-1"))
         .with_principal(Principal::new(admin))
         .with_assumable_role(role, "111122223333", Some("a-secret"), Policy::allow_all());
-    let reaching = || scene(world.clone()).with("TARGET_ROLE_NAME", "there").with("TARGET_EXTERNAL_ID", "a-secret");
+    let reaching = || harness(world.clone()).with("TARGET_ROLE_NAME", "there").with("TARGET_EXTERNAL_ID", "a-secret");
     let event = |fields: Value| merged(json!({"clusterName": cluster, "principalArn": admin}), &fields);
     for fields in [json!({}), json!({"dryRun": true}), json!({"action": "revoke"}), json!({"action": "inspect"})] {
-        let scene = reaching();
-        let denied = scene.send(&event(fields)).await.unwrap_err();
+        let harness = reaching();
+        let denied = harness.send(&event(fields)).await.unwrap_err();
         assert_eq!(denied.name, ErrorName::RequestDenied);
         assert!(denied.message.contains("`ALLOWED_ACCOUNTS`"), "{}", denied.message);
-        assert!(scene.aws.calls().iter().all(|call| call.operation == "PutEvents"), "no role is assumed");
+        assert!(harness.aws.calls().iter().all(|call| call.operation == "PutEvents"), "no role is assumed");
     }
-    let scene = reaching().with("ALLOWED_ACCOUNTS", "444455556666");
-    assert_eq!(scene.send(&event(json!({}))).await.unwrap()["status"], "GRANTED");
-    assert_eq!(scene.send(&event(json!({"action": "revoke"}))).await.unwrap()["status"], "REVOKED");
-    scene.send(&event(json!({"action": "inspect"}))).await.unwrap();
-    let sessions = scene.aws.world(|world| world.assumed_roles().to_vec());
+    let harness = reaching().with("ALLOWED_ACCOUNTS", "444455556666");
+    assert_eq!(harness.send(&event(json!({}))).await.unwrap()["status"], "GRANTED");
+    assert_eq!(harness.send(&event(json!({"action": "revoke"}))).await.unwrap()["status"], "REVOKED");
+    harness.send(&event(json!({"action": "inspect"}))).await.unwrap();
+    let sessions = harness.aws.world(|world| world.assumed_roles().to_vec());
     let policies: Vec<&str> = sessions.iter().map(|session| session.policy.as_deref().unwrap()).collect();
     assert_eq!(policies.len(), 2, "grant and revoke of one access share a session, an inspection has its own");
     assert!(policies[0].contains("role/a${*}b${?}c${$}d/admin"), "{}", policies[0]);
@@ -329,9 +329,9 @@ async fn s11_session_policy_of_the_longest_pair_of_arns_keeps_to_its_limit() {
                 .with_cluster(Cluster::new(&name, Mode::Api).at("444455556666", "eu-west-1"))
                 .with_principal(Principal::new(&admin))
                 .with_assumable_role(role, "111122223333", None, Policy::allow_all());
-            let scene = scene(world).with("TARGET_ROLE_NAME", "there").with("ALLOWED_ACCOUNTS", "444455556666");
-            let answer = scene.send(&json!({"clusterName": cluster, "principalArn": admin, "verify": verify})).await;
-            let sessions = scene.aws.world(|world| world.assumed_roles().to_vec());
+            let harness = harness(world).with("TARGET_ROLE_NAME", "there").with("ALLOWED_ACCOUNTS", "444455556666");
+            let answer = harness.send(&json!({"clusterName": cluster, "principalArn": admin, "verify": verify})).await;
+            let sessions = harness.aws.world(|world| world.assumed_roles().to_vec());
             let policies: Vec<&str> = sessions.iter().filter_map(|session| session.policy.as_deref()).collect();
             if fits {
                 assert_eq!(answer.unwrap()["status"], "GRANTED");
@@ -346,7 +346,7 @@ async fn s11_session_policy_of_the_longest_pair_of_arns_keeps_to_its_limit() {
     }
 }
 
-fn two_installations(world: World) -> (Scene, Scene) {
+fn two_installations(world: World) -> (Harness, Harness) {
     let second = Caller {
         arn: "arn:aws:sts::111122223333:assumed-role/second/second".to_owned(),
         account: "111122223333".to_owned(),
@@ -355,8 +355,9 @@ fn two_installations(world: World) -> (Scene, Scene) {
     };
     let group = "arn:aws:scheduler:eu-central-1:111122223333:schedule-group/eks-break-glass";
     let aws = Simulation::new(world.with_caller("ASIASECOND", second).with_schedule_group(group));
-    let first = Scene::new(aws.clone()).with_schedules();
-    let second = Scene::new(aws).with_schedules().with("AWS_REGION", "eu-central-1").installed_as(SECOND, "ASIASECOND");
+    let first = Harness::new(aws.clone()).with_schedules();
+    let second =
+        Harness::new(aws).with_schedules().with("AWS_REGION", "eu-central-1").installed_as(SECOND, "ASIASECOND");
     (first, second)
 }
 
@@ -391,18 +392,18 @@ async fn r6_principal_with_an_unusual_path_is_granted_and_inspected() {
     let world = world(Mode::Api)
         .with_principal(Principal::new(unusual))
         .with_entry("prod", Entry::new(unusual).with_policy(POLICY, Scope::cluster()));
-    let scene = scene(world);
-    let result = scene.send(&json!({"action": "inspect", "clusterName": "prod"})).await.unwrap();
+    let harness = harness(world);
+    let result = harness.send(&json!({"action": "inspect", "clusterName": "prod"})).await.unwrap();
     assert!(result["findings"].to_string().contains(unusual), "{}", result["findings"]);
-    assert_eq!(scene.send(&grant(&json!({"principalArn": unusual}))).await.unwrap()["status"], "ALREADY_GRANTED");
+    assert_eq!(harness.send(&grant(&json!({"principalArn": unusual}))).await.unwrap()["status"], "ALREADY_GRANTED");
 }
 
 #[tokio::test(start_paused = true)]
 async fn r9_scheduled_revoke_of_a_deleted_cluster_has_nothing_to_revoke() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    let input: Value = scene.aws.world(|world| serde_json::from_str(&world.schedules()[0].input).unwrap());
-    let gone = self::scene(World::new().with_schedule_group(GROUP).with_event_bus(BUS));
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    let input: Value = harness.aws.world(|world| serde_json::from_str(&world.schedules()[0].input).unwrap());
+    let gone = self::harness(World::new().with_schedule_group(GROUP).with_event_bus(BUS));
     let result = gone.send_through("revoke", &input).await.unwrap();
     assert_eq!(result["status"], "NOTHING_TO_REVOKE");
     assert_eq!((&result["cluster"]["status"], &result["cluster"]["name"]), (&Value::Null, &json!("prod")));
@@ -424,9 +425,9 @@ async fn r12_polls_have_jitter() {
     for seed in 0..8 {
         fastrand::seed(seed);
         let delays = simulator::world::Delays { entry: Duration::from_secs(20), ..Default::default() };
-        let scene = scene(world(Mode::Api).with_delays(delays));
-        let begun = eks_break_glass::clock::instant();
-        scene.send(&grant(&json!({}))).await.unwrap();
+        let harness = harness(world(Mode::Api).with_delays(delays));
+        let begun = eks_break_glass::platform::clock::instant();
+        harness.send(&grant(&json!({}))).await.unwrap();
         times.insert(begun.elapsed());
     }
     assert!(times.len() > 4, "{times:?}");
@@ -441,11 +442,11 @@ async fn r14_what_others_added_to_our_entry_keeps_it() {
         let ours = [("function", FUNCTION), ("policy", POLICY), ("ends", "never"), ("grant-id", "an-earlier-one")];
         let entry =
             ours.iter().fold(added, |entry, (key, value)| entry.with_tag(&format!("eks-break-glass:{key}"), value));
-        let scene = scene(world(Mode::Api).with_entry("prod", entry.with_policy(POLICY, Scope::cluster())));
-        let result = scene.send(&revoke(&json!({}))).await.unwrap();
+        let harness = harness(world(Mode::Api).with_entry("prod", entry.with_policy(POLICY, Scope::cluster())));
+        let result = harness.send(&revoke(&json!({}))).await.unwrap();
         assert_eq!(result["status"], "REVOKED", "{name}");
         assert_eq!(warnings(&result), ["ENTRY_KEPT", "ACCESS_MAY_PERSIST"], "{name}");
-        assert!(entries(&scene)[ADMIN].policies.is_empty(), "{name}");
+        assert!(entries(&harness)[ADMIN].policies.is_empty(), "{name}");
     }
 }
 
@@ -459,9 +460,9 @@ async fn r16_result_stays_within_what_step_functions_takes() {
             .with_principal(Principal::new(&arn).recreated_at(World::START))
             .with_entry("prod", entry.made_for_id("AROAEARLIER").with_policy(VIEW, Scope::cluster()));
     }
-    let scene = scene(world);
+    let harness = harness(world);
     let event = json!({"action": "inspect", "clusterName": "prod"}).to_string();
-    let text = scene.answer_text(&event, crate::scene::LAMBDA_TIMEOUT).await.unwrap();
+    let text = harness.answer_text(&event, crate::harness::LAMBDA_TIMEOUT).await.unwrap();
     assert!(text.len() <= 200_000, "{} bytes", text.len());
     let result: Value = serde_json::from_str(&text).unwrap();
     let codes = warnings(&result);
@@ -471,18 +472,18 @@ async fn r16_result_stays_within_what_step_functions_takes() {
     );
 
     let many = (0..4000).fold(Entry::new(ADMIN), |entry, group| entry.with_group(&format!("group-{group:>055}")));
-    let scene = self::scene(recreated(many));
+    let harness = self::harness(recreated(many));
     let event = grant(&json!({})).to_string();
-    let text = scene.answer_text(&event, crate::scene::LAMBDA_TIMEOUT).await.unwrap();
+    let text = harness.answer_text(&event, crate::harness::LAMBDA_TIMEOUT).await.unwrap();
     assert!(text.len() <= 200_000, "{} bytes", text.len());
     assert!(text.contains("RESULT_TRUNCATED"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn r18_revoke_that_only_deletes_a_schedule_is_announced() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    scene.aws.world(|world| {
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    harness.aws.world(|world| {
         let delete = simulator::operation::Operation::DeleteAccessEntry {
             cluster: "prod".to_owned(),
             principal: ADMIN.to_owned(),
@@ -490,16 +491,16 @@ async fn r18_revoke_that_only_deletes_a_schedule_is_announced() {
         let caller = world.caller("").clone();
         world.call(&caller, "eu-west-1", &delete).unwrap();
     });
-    assert_eq!(scene.send(&revoke(&json!({}))).await.unwrap()["status"], "NOTHING_TO_REVOKE");
-    assert_eq!(announced(&scene), ["EKS access granted", "EKS access revoked"]);
-    assert!(schedules(&scene).is_empty());
+    assert_eq!(harness.send(&revoke(&json!({}))).await.unwrap()["status"], "NOTHING_TO_REVOKE");
+    assert_eq!(announced(&harness), ["EKS access granted", "EKS access revoked"]);
+    assert!(schedules(&harness).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn r19_line_of_a_warning_keeps_its_message_and_has_the_warning() {
-    let scene = scene(world(Mode::ApiAndConfigMap));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    let lines = scene.logged("warning");
+    let harness = harness(world(Mode::ApiAndConfigMap));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    let lines = harness.logged("warning");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0]["warning"]["code"], "AWS_AUTH_OVERRIDDEN");
     assert!(lines[0]["warning"]["message"].is_string());
@@ -507,10 +508,10 @@ async fn r19_line_of_a_warning_keeps_its_message_and_has_the_warning() {
 
 #[tokio::test(start_paused = true)]
 async fn r20_schedule_that_can_not_be_read_after_a_revoke_is_said_to_stay() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&grant(&json!({}))).await.unwrap();
-    scene.aws.inject(Fault::new(At::Every("GetSchedule"), Kind::Denied));
-    let result = scene.send(&revoke(&json!({}))).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    harness.aws.inject(Fault::new(At::Every("GetSchedule"), Kind::Denied));
+    let result = harness.send(&revoke(&json!({}))).await.unwrap();
     assert_eq!(result["status"], "REVOKED");
     assert!(warnings(&result).contains(&"SCHEDULE_NOT_REMOVED".to_owned()), "{:?}", warnings(&result));
 }
@@ -521,8 +522,8 @@ async fn r21_principal_that_eks_does_not_know_is_named_with_the_command_that_fit
         ("arn:aws:iam::111122223333:role/nobody", "aws iam get-role --role-name 'nobody'"),
         ("arn:aws:iam::111122223333:user/nobody", "aws iam get-user --user-name 'nobody'"),
     ] {
-        let scene = scene(world(Mode::Api).with_policy(Policy::article()));
-        let failed = scene.send(&grant(&json!({"principalArn": arn, "duration": null}))).await.unwrap_err();
+        let harness = harness(world(Mode::Api).with_policy(Policy::article()));
+        let failed = harness.send(&grant(&json!({"principalArn": arn, "duration": null}))).await.unwrap_err();
         assert_eq!(failed.name, ErrorName::PrincipalNotFound);
         assert!(failed.message.contains(arn) && failed.message.contains(command), "{}", failed.message);
     }
@@ -535,17 +536,17 @@ async fn field_3_and_4_role_of_instances_is_granted_nothing_unless_the_caller_kn
     for service in ["ec2.amazonaws.com", "eks-fargate-pods.amazonaws.com", "pods.eks.amazonaws.com"] {
         let world = world(Mode::ApiAndConfigMap).with_principal(Principal::new(karpenter).trusting(&[service]));
         for principal in [karpenter, session] {
-            let scene = scene(world.clone());
+            let harness = harness(world.clone());
             let event = grant(&json!({"principalArn": principal}));
-            let failed = scene.send(&event).await.unwrap_err();
+            let failed = harness.send(&event).await.unwrap_err();
             assert_eq!(failed.name, ErrorName::InvalidRequest, "{principal}");
             assert!(
                 failed.message.contains("`instanceRole`") && failed.message.contains(karpenter),
                 "{}",
                 failed.message
             );
-            assert!(entries(&scene).is_empty());
-            let knowing = scene.send(&merged(event, &json!({"instanceRole": true}))).await.unwrap();
+            assert!(entries(&harness).is_empty());
+            let knowing = harness.send(&merged(event, &json!({"instanceRole": true}))).await.unwrap();
             assert_eq!(knowing["status"], "GRANTED");
         }
     }
@@ -554,10 +555,10 @@ async fn field_3_and_4_role_of_instances_is_granted_nothing_unless_the_caller_kn
         .with_principal(Principal::new(karpenter))
         .with_policy(lacking(&["iam:GetRole"]))
         .with_entry("prod", Entry::new(karpenter));
-    let failed = scene(world).send(&grant(&json!({"principalArn": session}))).await.unwrap_err();
+    let failed = harness(world).send(&grant(&json!({"principalArn": session}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::InvalidRequest);
     // Others take no further call.
-    let plain = scene(self::world(Mode::Api));
+    let plain = harness(self::world(Mode::Api));
     plain.send(&grant(&json!({}))).await.unwrap();
     assert!(
         plain
@@ -581,9 +582,9 @@ async fn node_role_of_the_cluster_is_a_conflict_whatever_is_set() {
             let world = world(Mode::Api).with_cluster(cluster.clone()).with_principal(
                 Principal::new(nodes).trusting(&["ec2.amazonaws.com", "eks-fargate-pods.amazonaws.com"]),
             );
-            let scene = scene(world);
+            let harness = harness(world);
             let event = grant(&json!({"principalArn": nodes, "instanceRole": instance_role}));
-            let failed = scene.send(&event).await.unwrap_err();
+            let failed = harness.send(&event).await.unwrap_err();
             assert_eq!(failed.name, ErrorName::AccessEntryConflict, "{user}");
             assert!(
                 failed.message.contains(user) && failed.message.contains("Nothing was changed."),
@@ -597,7 +598,7 @@ async fn node_role_of_the_cluster_is_a_conflict_whatever_is_set() {
         .with_cluster(Cluster::new("prod", Mode::Api).with_nodegroup("workers", nodes))
         .with_principal(Principal::new(nodes).trusting(&["ec2.amazonaws.com"]))
         .with_policy(lacking(&["eks:ListNodegroups", "eks:ListFargateProfiles"]));
-    let result = scene(world).send(&grant(&json!({"principalArn": nodes, "instanceRole": true}))).await.unwrap();
+    let result = harness(world).send(&grant(&json!({"principalArn": nodes, "instanceRole": true}))).await.unwrap();
     assert!(warnings(&result).contains(&"NODE_ROLES_UNKNOWN".to_owned()));
 }
 
@@ -605,7 +606,7 @@ async fn node_role_of_the_cluster_is_a_conflict_whatever_is_set() {
 async fn field_9_entry_that_overrides_aws_auth_warns() {
     for (mode, warned) in [(Mode::ApiAndConfigMap, true), (Mode::ConfigMap, true), (Mode::Api, false)] {
         let event = grant(&json!({"policyArn": VIEW, "accessScope": {"type": "namespace", "namespaces": ["team-a"]}}));
-        let result = scene(world(mode)).with("ALLOWED_POLICIES", VIEW).send(&event).await.unwrap();
+        let result = harness(world(mode)).with("ALLOWED_POLICIES", VIEW).send(&event).await.unwrap();
         assert_eq!(warnings(&result).contains(&"AWS_AUTH_OVERRIDDEN".to_owned()), warned, "{mode:?}");
     }
 }
@@ -619,13 +620,13 @@ async fn field_10_session_of_a_replaced_role_is_answered_with_the_present_one() 
             .with_principal(Principal::new(OLD_SSO).deleted_at(World::START))
             .with_principal(Principal::new(NEW_SSO));
         for sent in [session, OLD_SSO] {
-            let scene = scene(world.clone());
-            let failed = scene.send(&grant(&json!({"principalArn": sent}))).await.unwrap_err();
+            let harness = harness(world.clone());
+            let failed = harness.send(&grant(&json!({"principalArn": sent}))).await.unwrap_err();
             assert_eq!(failed.name, ErrorName::PrincipalNotFound, "{}", failed.message);
             assert!(failed.message.contains("deleted") && failed.message.contains(NEW_SSO), "{}", failed.message);
             let (_, rest) = failed.message.split_once("send this event: ").unwrap();
             let event: Value = serde_json::Deserializer::from_str(rest).into_iter().next().unwrap().unwrap();
-            assert_eq!(scene.send(&event).await.unwrap()["status"], "GRANTED");
+            assert_eq!(harness.send(&event).await.unwrap()["status"], "GRANTED");
         }
     }
     // Of several, the youngest; of the same age, all are named and no event is offered.
@@ -636,7 +637,7 @@ async fn field_10_session_of_a_replaced_role_is_answered_with_the_present_one() 
             .with_principal(Principal::new(OLD_SSO).deleted_at(World::START))
             .with_principal(Principal::made_at(NEW_SSO, World::START))
             .with_principal(Principal::made_at(&third, made));
-        let failed = scene(world).send(&grant(&json!({"principalArn": session}))).await.unwrap_err();
+        let failed = harness(world).send(&grant(&json!({"principalArn": session}))).await.unwrap_err();
         assert_eq!(failed.message.contains("send this event"), offered, "{}", failed.message);
         assert_eq!(failed.message.contains(&third), !offered, "{}", failed.message);
     }
@@ -644,24 +645,24 @@ async fn field_10_session_of_a_replaced_role_is_answered_with_the_present_one() 
 
 #[tokio::test(start_paused = true)]
 async fn field_16_cluster_that_is_not_there_is_answered_with_account_region_and_nearest_name() {
-    let scene = scene(world(Mode::Api));
+    let harness = harness(world(Mode::Api));
     for (name, region) in [("Prod", "eu-west-1"), ("prd", "eu-west-1")] {
-        let failed = scene.send(&grant(&json!({"clusterName": name, "region": region}))).await.unwrap_err();
+        let failed = harness.send(&grant(&json!({"clusterName": name, "region": region}))).await.unwrap_err();
         assert_eq!(failed.name, ErrorName::ClusterNotFound);
         for part in ["111122223333", region, "`prod`", name] {
             assert!(failed.message.contains(part), "{part}: {}", failed.message);
         }
     }
-    let failed = scene.send(&grant(&json!({"region": "us-east-1"}))).await.unwrap_err();
+    let failed = harness.send(&grant(&json!({"region": "us-east-1"}))).await.unwrap_err();
     assert!(failed.message.contains("us-east-1") && failed.message.contains("no cluster at all"), "{}", failed.message);
-    let blind = self::scene(world(Mode::Api).with_policy(lacking(&["eks:ListClusters"])));
+    let blind = self::harness(world(Mode::Api).with_policy(lacking(&["eks:ListClusters"])));
     let failed = blind.send(&grant(&json!({"clusterName": "prd"}))).await.unwrap_err();
     assert!(failed.message.contains("111122223333") && !failed.message.contains("nearest"), "{}", failed.message);
 }
 
 #[tokio::test(start_paused = true)]
 async fn field_17_explicit_deny_is_told_from_a_missing_permission() {
-    let denied = |world: World| scene(world.with_authorization_ids());
+    let denied = |world: World| harness(world.with_authorization_ids());
     let deny = Policy::parse(
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"eks:UpdateClusterConfig","Resource":"*"}]}"#,
     )
@@ -689,8 +690,8 @@ async fn field_17_explicit_deny_is_told_from_a_missing_permission() {
 
 #[tokio::test(start_paused = true)]
 async fn errors_have_the_form_of_the_contract() {
-    let scene = scene(world(Mode::Api).with_policy(lacking(&["eks:CreateAccessEntry"])));
-    let failed = scene.send(&grant(&json!({}))).await.unwrap_err();
+    let harness = harness(world(Mode::Api).with_policy(lacking(&["eks:CreateAccessEntry"])));
+    let failed = harness.send(&grant(&json!({}))).await.unwrap_err();
     let (sentences, detail) = failed.message.split_once(" [").unwrap();
     assert!(detail.ends_with(']') && detail.contains("AWS request id"), "{detail}");
     assert!(sentences.starts_with("The function's role") && sentences.ends_with('.'), "{sentences}");
@@ -727,8 +728,8 @@ async fn result_has_its_fields_in_the_order_of_the_contract() {
         revoke(&json!({})),
         json!({"action": "inspect", "clusterName": "prod"}),
     ] {
-        let scene = scene(recreated(entry.clone()));
-        let text = scene.answer_text(&event.to_string(), crate::scene::LAMBDA_TIMEOUT).await.unwrap();
+        let harness = harness(recreated(entry.clone()));
+        let text = harness.answer_text(&event.to_string(), crate::harness::LAMBDA_TIMEOUT).await.unwrap();
         // The first place of each field that is at the top level.
         let result: Value = serde_json::from_str(&text).unwrap();
         let present: Vec<&str> = order.into_iter().filter(|field| result.get(field).is_some()).collect();
@@ -766,15 +767,15 @@ fn top_level(text: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn with_just_the_articles_permissions_a_grant_and_its_undo_work() {
     for mode in [Mode::Api, Mode::ApiAndConfigMap, Mode::ConfigMap] {
-        let scene = Scene::new(Simulation::new(crate::workflow::world(mode).with_policy(Policy::article())));
-        let before = entries(&scene);
-        let granted = scene.send(&json!({"clusterName": "prod", "principalArn": ADMIN})).await.unwrap();
+        let harness = Harness::new(Simulation::new(crate::workflow::world(mode).with_policy(Policy::article())));
+        let before = entries(&harness);
+        let granted = harness.send(&json!({"clusterName": "prod", "principalArn": ADMIN})).await.unwrap();
         assert_eq!(granted["status"], "GRANTED", "{mode:?}");
-        assert!(is_admin(&scene));
-        let undone = scene.send(&granted["undo"]).await.unwrap();
+        assert!(is_admin(&harness));
+        let undone = harness.send(&granted["undo"]).await.unwrap();
         assert_eq!(undone["status"], "REVOKED", "{mode:?}: {:?}", steps(&undone));
-        assert!(!is_admin(&scene));
-        let mut now = entries(&scene);
+        assert!(!is_admin(&harness));
+        let mut now = entries(&harness);
         // What EKS creates itself at the switch stays.
         now.retain(|principal, _| principal == ADMIN);
         assert!(now.is_empty() && !before.contains_key(ADMIN), "{mode:?}: {now:?}");
@@ -784,24 +785,24 @@ async fn with_just_the_articles_permissions_a_grant_and_its_undo_work() {
 #[tokio::test(start_paused = true)]
 async fn a_fresh_grant_with_a_duration_takes_five_round_trips() {
     let latency = Duration::from_millis(20);
-    let scene = Scene::new(Simulation::new(world(Mode::Api)).with_latency(latency)).with_schedules();
-    let begun = eks_break_glass::clock::instant();
-    assert_eq!(scene.send(&grant(&json!({}))).await.unwrap()["status"], "GRANTED");
+    let harness = Harness::new(Simulation::new(world(Mode::Api)).with_latency(latency)).with_schedules();
+    let begun = eks_break_glass::platform::clock::instant();
+    assert_eq!(harness.send(&grant(&json!({}))).await.unwrap()["status"], "GRANTED");
     assert_eq!(begun.elapsed(), 5 * latency, "reads at once, schedule, create, associate, read back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn tag_says_whether_an_end_is_scheduled_for_any_policy_of_the_entry() {
-    let scene = scene(world(Mode::Api)).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
-    let ends = |scene: &Scene| entries(scene)[ADMIN].tags["eks-break-glass:ends"].clone();
-    scene.send(&grant(&json!({"policyArn": VIEW, "duration": null}))).await.unwrap();
-    assert_eq!(ends(&scene), "never");
-    scene.send(&grant(&json!({}))).await.unwrap();
-    assert_eq!(ends(&scene), "scheduled");
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert_eq!(ends(&scene), "never", "only the permanent policy is left");
-    scene.send(&grant(&json!({}))).await.unwrap();
-    scene.send(&grant(&json!({"policyArn": VIEW, "duration": "2h"}))).await.unwrap();
-    assert_eq!(statuses(scene.after(HOUR).await), ["REVOKED"]);
-    assert_eq!(ends(&scene), "scheduled", "the other policy ends later");
+    let harness = harness(world(Mode::Api)).with("ALLOWED_POLICIES", "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy");
+    let ends = |harness: &Harness| entries(harness)[ADMIN].tags["eks-break-glass:ends"].clone();
+    harness.send(&grant(&json!({"policyArn": VIEW, "duration": null}))).await.unwrap();
+    assert_eq!(ends(&harness), "never");
+    harness.send(&grant(&json!({}))).await.unwrap();
+    assert_eq!(ends(&harness), "scheduled");
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(ends(&harness), "never", "only the permanent policy is left");
+    harness.send(&grant(&json!({}))).await.unwrap();
+    harness.send(&grant(&json!({"policyArn": VIEW, "duration": "2h"}))).await.unwrap();
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert_eq!(ends(&harness), "scheduled", "the other policy ends later");
 }

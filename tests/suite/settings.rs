@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use eks_break_glass::arn::FunctionArn;
-use eks_break_glass::settings::Settings;
+use eks_break_glass::domain::arn::FunctionArn;
+use eks_break_glass::input::settings::Settings;
 
 /// Settings from a few variables; `AWS_REGION` is there.
 pub(crate) fn settings(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
@@ -14,7 +14,7 @@ pub(crate) fn settings(variables: &[(&str, &str)]) -> Result<Settings, Vec<Strin
 
 /// The function's own ARN, as it was invoked without a qualifier.
 pub(crate) fn function() -> FunctionArn {
-    FunctionArn::parse(crate::scene::FUNCTION).unwrap()
+    FunctionArn::parse(crate::harness::FUNCTION).unwrap()
 }
 
 #[test]

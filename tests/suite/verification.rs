@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use eks_break_glass::arn::PolicyArn;
-use eks_break_glass::clock;
-use eks_break_glass::region::Partition;
-use eks_break_glass::review::Review;
-use eks_break_glass::scope::AccessScope;
+use eks_break_glass::decide::access_review::Review;
+use eks_break_glass::domain::access_scope::AccessScope;
+use eks_break_glass::domain::arn::PolicyArn;
+use eks_break_glass::domain::region::Partition;
+use eks_break_glass::platform::clock;
 use serde_json::{Value, json};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Delays, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{Scene, steps, warnings};
+use crate::harness::{Harness, steps, warnings};
 
 const ADMIN: &str = "arn:aws:iam::111122223333:role/team/new-cluster-admin";
 const USER: &str = "arn:aws:iam::111122223333:user/oncall";
@@ -29,8 +29,8 @@ fn world() -> World {
         .with_assumable_role(ADMIN, ACCOUNT, None, Policy::allow_all())
 }
 
-fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world))
+fn harness(world: World) -> Harness {
+    Harness::new(Simulation::new(world))
 }
 
 fn slow(seconds: u64) -> Delays {
@@ -52,24 +52,24 @@ fn kubernetes(result: &Value) -> (&str, &str) {
 
 #[tokio::test(start_paused = true)]
 async fn the_cluster_itself_says_yes() {
-    let scene = scene(world());
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let harness = harness(world());
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     let (verdict, detail) = kubernetes(&result);
     assert_eq!(verdict, "ALLOWED");
     assert!(detail.contains("kubectl auth can-i '*' '*' --all-namespaces"), "{detail}");
-    assert_eq!(scene.aws.api_server_requests(), 3, "all resources of the core group, of every group, and every path");
+    assert_eq!(harness.aws.api_server_requests(), 3, "all resources of the core group, of every group, and every path");
     assert!(steps(&result).contains(&"VerifyKubernetesAccess SUCCEEDED".to_owned()));
     assert_eq!(warnings(&result), [""; 0]);
     // By way of the role, whose path AssumeRole wants and a session does not have.
-    assert!(scene.aws.calls().iter().any(|call| call.operation == "AssumeRole" && call.outcome == "200"));
+    assert!(harness.aws.calls().iter().any(|call| call.operation == "AssumeRole" && call.outcome == "200"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn unauthorized_then_allowed_is_waited_for() {
-    let scene = scene(world().with_delays(slow(40)));
+    let harness = harness(world().with_delays(slow(40)));
     let begun = clock::instant();
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     assert_eq!(kubernetes(&result).0, "ALLOWED");
     assert!((Duration::from_secs(40)..Duration::from_secs(50)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
@@ -77,17 +77,17 @@ async fn unauthorized_then_allowed_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn denied_then_allowed_is_waited_for() {
     let view = Entry::new(ADMIN).with_policy("AmazonEKSViewPolicy", Scope::cluster());
-    let scene = scene(world().with_entry("prod", view).with_delays(slow(25)));
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let harness = harness(world().with_entry("prod", view).with_delays(slow(25)));
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     assert_eq!(kubernetes(&result).0, "ALLOWED");
-    assert!(scene.aws.api_server_requests() > 4);
+    assert!(harness.aws.api_server_requests() > 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_never_comes_is_denied_and_the_grant_counts_all_the_same() {
-    let scene = scene(world().with_delays(slow(600)));
+    let harness = harness(world().with_delays(slow(600)));
     let begun = clock::instant();
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     let (verdict, detail) = kubernetes(&result);
     assert_eq!(verdict, "DENIED");
@@ -102,13 +102,13 @@ async fn what_never_comes_is_denied_and_the_grant_counts_all_the_same() {
 async fn a_stale_entry_that_iam_does_not_prove_is_seen_from_inside() {
     let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER").with_policy(POLICY, Scope::cluster());
     let world = world().with_entry("prod", entry).with_policy(Policy::allow_all().without(&["iam:GetRole"]));
-    let scene = scene(world);
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let harness = harness(world);
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     assert_eq!(result["status"], "ALREADY_GRANTED");
     assert_eq!(kubernetes(&result).0, "DENIED");
     assert!(warnings(&result).contains(&"KUBERNETES_ACCESS_DENIED".to_owned()));
-    let mended = scene.send(&event(&json!({"recreateEntry": true}))).await.unwrap();
-    assert_eq!(kubernetes(&mended).0, "ALLOWED");
+    let recreated = harness.send(&event(&json!({"recreateEntry": true}))).await.unwrap();
+    assert_eq!(kubernetes(&recreated).0, "ALLOWED");
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,10 +117,10 @@ async fn out_of_reach_is_said_at_once_with_the_likely_reason() {
     let private = json!({"endpointPublicAccess": false});
     for (network, reason) in [(network, "203.0.113.0/24"), (private, "VpcSubnetIds")] {
         let world = world().with_cluster(Cluster::new("prod", Mode::Api).describing("resourcesVpcConfig", network));
-        let scene = scene(world);
-        scene.aws.cut_off_api_servers();
+        let harness = harness(world);
+        harness.aws.cut_off_api_servers();
         let begun = clock::instant();
-        let result = scene.send(&event(&json!({}))).await.unwrap();
+        let result = harness.send(&event(&json!({}))).await.unwrap();
         assert_eq!(result["status"], "GRANTED");
         let (verdict, detail) = kubernetes(&result);
         assert_eq!(verdict, "UNREACHABLE");
@@ -133,22 +133,22 @@ async fn out_of_reach_is_said_at_once_with_the_likely_reason() {
 async fn whoever_cannot_be_asked_as_is_told_what_to_run() {
     let stranger = world().with_principal(Principal::new("arn:aws:iam::111122223333:role/closed"));
     for (principal, why) in [(USER, "IAM user"), ("arn:aws:iam::111122223333:role/closed", "sts:AssumeRole")] {
-        let scene = scene(stranger.clone());
-        let result = scene.send(&event(&json!({"principalArn": principal}))).await.unwrap();
+        let harness = harness(stranger.clone());
+        let result = harness.send(&event(&json!({"principalArn": principal}))).await.unwrap();
         assert_eq!(result["status"], "GRANTED");
         let (verdict, detail) = kubernetes(&result);
         assert_eq!(verdict, "NOT_PERFORMED");
         assert!(detail.contains(why) && detail.contains("kubectl auth can-i '*' '*' --all-namespaces"), "{detail}");
-        assert_eq!(scene.aws.api_server_requests(), 0);
+        assert_eq!(harness.aws.api_server_requests(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn external_id_is_never_sent_to_the_principals_role() {
-    let scene = scene(world()).with("TARGET_ROLE_NAME", "there").with("TARGET_EXTERNAL_ID", "a-secret");
-    let result = scene.send(&event(&json!({}))).await.unwrap();
+    let harness = harness(world()).with("TARGET_ROLE_NAME", "there").with("TARGET_EXTERNAL_ID", "a-secret");
+    let result = harness.send(&event(&json!({}))).await.unwrap();
     assert_eq!(kubernetes(&result).0, "ALLOWED");
-    let assumed = scene.aws.world(|world| world.assumed_roles().to_vec());
+    let assumed = harness.aws.world(|world| world.assumed_roles().to_vec());
     assert_eq!(assumed.len(), 1);
     assert_eq!((assumed[0].role_arn.as_str(), assumed[0].external_id.as_deref()), (ADMIN, None));
 }
@@ -165,12 +165,12 @@ async fn every_policy_is_asked_what_it_answers_in_its_scope() {
         "AmazonEKSSecretAdminPolicy",
     ] {
         for scope in [json!({"type": "cluster"}), json!({"type": "namespace", "namespaces": ["team-a", "dev-*"]})] {
-            let scene = scene(world()).with("ALLOWED_POLICIES", policy);
-            let result = scene.send(&event(&json!({"policyArn": policy, "accessScope": scope}))).await.unwrap();
+            let harness = harness(world()).with("ALLOWED_POLICIES", policy);
+            let result = harness.send(&event(&json!({"policyArn": policy, "accessScope": scope}))).await.unwrap();
             assert_eq!(kubernetes(&result).0, "ALLOWED", "{policy} {scope}");
         }
     }
-    let other = scene(world()).with("ALLOWED_POLICIES", "AmazonEMRJobPolicy");
+    let other = harness(world()).with("ALLOWED_POLICIES", "AmazonEMRJobPolicy");
     let result = other.send(&event(&json!({"policyArn": "AmazonEMRJobPolicy"}))).await;
     // The simulated EKS knows the policy or not; there is no question that would fit it either way.
     if let Ok(result) = result {
@@ -191,21 +191,21 @@ fn the_questions_are_those_of_kubectl() {
 
 #[tokio::test(start_paused = true)]
 async fn without_being_told_to_the_cluster_is_not_asked() {
-    let scene = scene(world());
-    let result = scene.send(&event(&json!({"verify": "controlPlane"}))).await.unwrap();
+    let harness = harness(world());
+    let result = harness.send(&event(&json!({"verify": "controlPlane"}))).await.unwrap();
     assert_eq!(kubernetes(&result).0, "NOT_PERFORMED");
-    assert_eq!(scene.aws.api_server_requests(), 0);
+    assert_eq!(harness.aws.api_server_requests(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_revoke_it_is_asked_until_it_says_no() {
-    let scene = scene(world());
-    let granted = scene.send(&event(&json!({}))).await.unwrap();
-    scene.aws.world(|world| world.delays = slow(30));
+    let harness = harness(world());
+    let granted = harness.send(&event(&json!({}))).await.unwrap();
+    harness.aws.world(|world| world.delays = slow(30));
     let mut undo = granted["undo"].clone();
     undo["verify"] = json!("kubernetes");
     let begun = clock::instant();
-    let revoked = scene.send(&undo).await.unwrap();
+    let revoked = harness.send(&undo).await.unwrap();
     assert_eq!(revoked["status"], "REVOKED");
     let (verdict, detail) = kubernetes(&revoked);
     assert_eq!(verdict, "DENIED");
@@ -217,20 +217,20 @@ async fn after_a_revoke_it_is_asked_until_it_says_no() {
 async fn access_that_stays_by_another_way_is_warned_of() {
     let mut cluster = Cluster::new("prod", Mode::ApiAndConfigMap);
     cluster.aws_auth.push(ADMIN.to_owned());
-    let scene = scene(world().with_cluster(cluster));
-    let granted = scene.send(&event(&json!({}))).await.unwrap();
+    let harness = harness(world().with_cluster(cluster));
+    let granted = harness.send(&event(&json!({}))).await.unwrap();
     let mut undo = granted["undo"].clone();
     undo["verify"] = json!("kubernetes");
-    let revoked = scene.send(&undo).await.unwrap();
+    let revoked = harness.send(&undo).await.unwrap();
     assert_eq!(kubernetes(&revoked).0, "ALLOWED");
     assert!(warnings(&revoked).contains(&"KUBERNETES_ACCESS_REMAINS".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_token_and_no_credential_reaches_the_log() {
-    let scene = scene(world().with_delays(slow(600)));
-    scene.send(&event(&json!({}))).await.unwrap();
-    let log = scene.log().iter().map(Value::to_string).collect::<String>();
+    let harness = harness(world().with_delays(slow(600)));
+    harness.send(&event(&json!({}))).await.unwrap();
+    let log = harness.log().iter().map(Value::to_string).collect::<String>();
     for secret in ["k8s-aws-v1", "X-Amz-Signature", "ASIASIMULATED", "very-secret", "Bearer"] {
         assert!(!log.contains(secret), "{secret}");
     }
@@ -239,8 +239,8 @@ async fn no_token_and_no_credential_reaches_the_log() {
 #[tokio::test(start_paused = true)]
 async fn role_of_another_account_that_does_not_trust_the_function_is_not_asked_for() {
     let own_name = "arn:aws:iam::999999999999:role/eks-break-glass";
-    let scene = scene(world().with_principal(Principal::new(own_name))).with("ALLOWED_PRINCIPALS", own_name);
-    let result = scene.send(&event(&json!({"principalArn": own_name}))).await.unwrap();
+    let harness = harness(world().with_principal(Principal::new(own_name))).with("ALLOWED_PRINCIPALS", own_name);
+    let result = harness.send(&event(&json!({"principalArn": own_name}))).await.unwrap();
     assert_eq!(kubernetes(&result).0, "NOT_PERFORMED", "its own credentials would speak of another role");
     assert!(warnings(&result).contains(&"FOREIGN_ACCOUNT".to_owned()));
 }
@@ -248,9 +248,9 @@ async fn role_of_another_account_that_does_not_trust_the_function_is_not_asked_f
 #[tokio::test(start_paused = true)]
 async fn a_question_does_not_outlast_the_functions_time() {
     let slow = Simulation::new(world()).with_latency(Duration::from_secs(4));
-    let scene = Scene::new(slow);
+    let harness = Harness::new(slow);
     let begun = clock::instant();
-    let result = scene.send_for(&event(&json!({})), Duration::from_secs(25)).await.unwrap();
+    let result = harness.send_for(&event(&json!({})), Duration::from_secs(25)).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     assert!(begun.elapsed() < Duration::from_secs(24), "{:?}", begun.elapsed());
 }

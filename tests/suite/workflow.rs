@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use eks_break_glass::clock;
-use eks_break_glass::error::ErrorName;
+use eks_break_glass::domain::failure::ErrorName;
+use eks_break_glass::platform::clock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator::fault::{At, Fault, Kind};
@@ -13,7 +13,7 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Delays, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::scene::{Scene, lacking, steps, warnings};
+use crate::harness::{Harness, lacking, steps, warnings};
 
 pub(crate) const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const SSO: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
@@ -27,8 +27,8 @@ pub(crate) fn world(mode: Mode) -> World {
         .with_principal(Principal::new(SSO))
 }
 
-pub(crate) fn scene(world: World) -> Scene {
-    Scene::new(Simulation::new(world).with_latency(LATENCY))
+pub(crate) fn harness(world: World) -> Harness {
+    Harness::new(Simulation::new(world).with_latency(LATENCY))
 }
 
 pub(crate) fn event() -> Value {
@@ -43,12 +43,12 @@ pub(crate) fn with(fields: &Value) -> Value {
     event
 }
 
-pub(crate) fn is_admin(scene: &Scene, principal: &str) -> bool {
-    scene.aws.world(|world| world.kubernetes_access("prod", principal).is_cluster_admin())
+pub(crate) fn is_admin(harness: &Harness, principal: &str) -> bool {
+    harness.aws.world(|world| world.kubernetes_access("prod", principal).is_cluster_admin())
 }
 
-pub(crate) fn changes(scene: &Scene) -> Vec<&'static str> {
-    scene.aws.calls().iter().filter(|call| call.changes()).map(|call| call.operation).collect()
+pub(crate) fn changes(harness: &Harness) -> Vec<&'static str> {
+    harness.aws.calls().iter().filter(|call| call.changes()).map(|call| call.operation).collect()
 }
 
 pub(crate) fn later(minutes: i64) -> Timestamp {
@@ -57,12 +57,12 @@ pub(crate) fn later(minutes: i64) -> Timestamp {
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_grant_takes_four_round_trips_and_lets_the_principal_in() {
-    let scene = scene(world(Mode::Api));
-    assert!(!is_admin(&scene, ADMIN));
+    let harness = harness(world(Mode::Api));
+    assert!(!is_admin(&harness, ADMIN));
     let begun = clock::instant();
-    let result = scene.send(&event()).await.unwrap();
+    let result = harness.send(&event()).await.unwrap();
     assert_eq!(begun.elapsed(), 4 * LATENCY, "reads at once, create, associate, read back");
-    assert!(is_admin(&scene, ADMIN));
+    assert!(is_admin(&harness, ADMIN));
     assert_eq!(result["status"], "GRANTED");
     assert_eq!(result["caller"]["accountId"], "111122223333");
     assert_eq!(result["cluster"]["authenticationMode"], json!({"before": "API", "after": "API"}));
@@ -94,35 +94,35 @@ async fn a_fresh_grant_takes_four_round_trips_and_lets_the_principal_in() {
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_is_there_already_takes_one_round_trip_and_changes_nothing() {
     let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
-    let scene = scene(world(Mode::ApiAndConfigMap).with_entry("prod", entry));
+    let harness = harness(world(Mode::ApiAndConfigMap).with_entry("prod", entry));
     let begun = clock::instant();
-    let result = scene.send(&event()).await.unwrap();
+    let result = harness.send(&event()).await.unwrap();
     assert_eq!(begun.elapsed(), LATENCY);
     assert_eq!(result["status"], "ALREADY_GRANTED");
-    assert_eq!(result["undo"], Value::Null, "it is somebody else's");
-    assert_eq!(changes(&scene), [""; 0]);
+    assert_eq!(result["undo"], Value::Null, "it is another owner's");
+    assert_eq!(changes(&harness), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn sent_again_the_same_event_finds_its_own_work() {
-    let scene = scene(world(Mode::Api));
-    let first = scene.send(&event()).await.unwrap();
-    let before = scene.aws.world(|world| world.snapshot("prod"));
-    let second = scene.send(&event()).await.unwrap();
+    let harness = harness(world(Mode::Api));
+    let first = harness.send(&event()).await.unwrap();
+    let before = harness.aws.world(|world| world.snapshot("prod"));
+    let second = harness.send(&event()).await.unwrap();
     assert_eq!(second["status"], "ALREADY_GRANTED");
     assert_eq!(second["undo"], first["undo"], "its tags prove whose it is");
-    assert_eq!(scene.aws.world(|world| world.snapshot("prod")), before);
+    assert_eq!(harness.aws.world(|world| world.snapshot("prod")), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_just_the_articles_permissions_a_plain_grant_works() {
     for mode in [Mode::Api, Mode::ConfigMap] {
-        let scene = scene(world(mode).with_policy(Policy::article()));
-        let result = scene.send(&event()).await.unwrap();
+        let harness = harness(world(mode).with_policy(Policy::article()));
+        let result = harness.send(&event()).await.unwrap();
         assert_eq!(result["status"], "GRANTED");
-        assert!(is_admin(&scene, ADMIN));
+        assert!(is_admin(&harness, ADMIN));
         assert!(warnings(&result).contains(&"TAGS_NOT_SET".to_owned()));
-        let again = scene.send(&event()).await.unwrap();
+        let again = harness.send(&event()).await.unwrap();
         assert_eq!(again["status"], "ALREADY_GRANTED");
         assert!(warnings(&again).contains(&"STALENESS_UNKNOWN".to_owned()));
     }
@@ -130,7 +130,7 @@ async fn with_just_the_articles_permissions_a_plain_grant_works() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_before_anything_began_is_none() {
-    let result = scene(world(Mode::ConfigMap)).send_for(&event(), Duration::ZERO).await.unwrap();
+    let result = harness(world(Mode::ConfigMap)).send_for(&event(), Duration::ZERO).await.unwrap();
     assert_eq!(result["status"], "GRANTED", "`cargo lambda watch` sends such a deadline");
 }
 
@@ -140,30 +140,30 @@ async fn what_an_entry_has_is_kept_and_a_narrower_scope_is_widened() {
         .with_group("deployers")
         .with_policy("AmazonEKSViewPolicy", Scope::namespaces(&["team-b"]))
         .with_policy("AmazonEKSClusterAdminPolicy", Scope::namespaces(&["team-a"]));
-    let scene = scene(world(Mode::Api).with_entry("prod", entry));
-    let result = scene.send(&event()).await.unwrap();
+    let harness = harness(world(Mode::Api).with_entry("prod", entry));
+    let result = harness.send(&event()).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     assert_eq!(result["accessEntry"]["createdByThisGrant"], false);
     assert_eq!(
         result["undo"]["restore"],
         json!({"version": 1, "entryExisted": true, "accessScope": {"type": "namespace", "namespaces": ["team-a"]}})
     );
-    let after = scene.aws.world(|world| world.snapshot("prod"));
+    let after = harness.aws.world(|world| world.snapshot("prod"));
     assert_eq!(after[ADMIN].groups, ["deployers"]);
     assert_eq!(
         after[ADMIN].policies["arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"],
         Scope::namespaces(&["team-b"])
     );
-    assert_eq!(changes(&scene), ["AssociateAccessPolicy"]);
+    assert_eq!(changes(&harness), ["AssociateAccessPolicy"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn namespaces_are_added_to_those_that_are_there() {
     let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::namespaces(&["team-a"]));
-    let scene = scene(world(Mode::Api).with_entry("prod", entry));
+    let harness = harness(world(Mode::Api).with_entry("prod", entry));
     let wanted = with(&json!({"accessScope": {"type": "namespace", "namespaces": ["team-b"]}}));
-    scene.send(&wanted).await.unwrap();
-    let after = scene.aws.world(|world| world.snapshot("prod"));
+    harness.send(&wanted).await.unwrap();
+    let after = harness.aws.world(|world| world.snapshot("prod"));
     assert_eq!(after[ADMIN].policies[ADMIN_POLICY], Scope::namespaces(&["team-a", "team-b"]));
 }
 
@@ -175,10 +175,10 @@ async fn what_an_answer_was_lost_to_before_another_refusal_may_have_been_done() 
         ("AssociateAccessPolicy", Mode::Api),
         ("UpdateClusterConfig", Mode::ConfigMap),
     ] {
-        let scene = scene(world(mode));
-        scene.aws.inject(Fault::new(At::Next(operation, 1), Kind::ResetAfterEffect));
-        scene.aws.inject(Fault::new(At::Every(operation), Kind::Throttled));
-        let failed = scene.send(&event()).await.unwrap_err();
+        let harness = harness(world(mode));
+        harness.aws.inject(Fault::new(At::Next(operation, 1), Kind::ResetAfterEffect));
+        harness.aws.inject(Fault::new(At::Every(operation), Kind::Throttled));
+        let failed = harness.send(&event()).await.unwrap_err();
         assert_eq!(failed.name, ErrorName::Throttled);
         let doubt = format!("may have been carried out, because their answers were lost: {operation}");
         assert!(failed.message.contains(&doubt), "{}", failed.message);
@@ -187,10 +187,10 @@ async fn what_an_answer_was_lost_to_before_another_refusal_may_have_been_done() 
 
 #[tokio::test(start_paused = true)]
 async fn what_was_lost_and_is_there_is_named_as_changed() {
-    let scene = scene(world(Mode::Api));
-    scene.aws.inject(Fault::new(At::Next("CreateAccessEntry", 1), Kind::ResetAfterEffect));
-    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
-    let failed = scene.send(&event()).await.unwrap_err();
+    let harness = harness(world(Mode::Api));
+    harness.aws.inject(Fault::new(At::Next("CreateAccessEntry", 1), Kind::ResetAfterEffect));
+    harness.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
+    let failed = harness.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PermissionDenied);
     assert!(failed.message.contains("Already changed: the access entry was created"), "{}", failed.message);
 }
@@ -198,17 +198,17 @@ async fn what_was_lost_and_is_there_is_named_as_changed() {
 #[tokio::test(start_paused = true)]
 async fn a_node_role_is_never_touched() {
     let world = world(Mode::Api).with_entry("prod", Entry::new(ADMIN).of_kind("EC2_LINUX"));
-    let scene = scene(world);
-    let failed = scene.send(&with(&json!({"recreateEntry": true}))).await.unwrap_err();
+    let harness = harness(world);
+    let failed = harness.send(&with(&json!({"recreateEntry": true}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::AccessEntryConflict);
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
-    assert_eq!(changes(&scene), [""; 0]);
+    assert_eq!(changes(&harness), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_plans_and_changes_nothing() {
-    let scene = scene(world(Mode::ConfigMap));
-    let result = scene.send(&with(&json!({"dryRun": true}))).await.unwrap();
+    let harness = harness(world(Mode::ConfigMap));
+    let result = harness.send(&with(&json!({"dryRun": true}))).await.unwrap();
     assert_eq!(result["status"], "PLANNED");
     let planned: Vec<_> = steps(&result).into_iter().filter(|step| step.ends_with("PLANNED")).collect();
     assert_eq!(
@@ -220,14 +220,14 @@ async fn a_dry_run_plans_and_changes_nothing() {
             "AssociateAccessPolicy PLANNED"
         ]
     );
-    assert_eq!(changes(&scene), [""; 0]);
+    assert_eq!(changes(&harness), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_of_what_is_there_plans_nothing() {
     let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
-    let scene = scene(world(Mode::Api).with_entry("prod", entry));
-    let result = scene.send(&with(&json!({"dryRun": true}))).await.unwrap();
+    let harness = harness(world(Mode::Api).with_entry("prod", entry));
+    let result = harness.send(&with(&json!({"dryRun": true}))).await.unwrap();
     assert_eq!(result["status"], "PLANNED");
     assert!(steps(&result).iter().all(|step| !step.ends_with("PLANNED")));
 }
@@ -235,8 +235,8 @@ async fn a_dry_run_of_what_is_there_plans_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_new_principal_is_waited_for() {
     let new = Principal::made_at(ADMIN, World::START).with_eks_lag(Duration::from_secs(90));
-    let scene = scene(world(Mode::Api).with_principal(new));
-    let result = scene.send(&event()).await.unwrap();
+    let harness = harness(world(Mode::Api).with_principal(new));
+    let result = harness.send(&event()).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
     let steps = result["steps"].as_array().unwrap();
     let create =
@@ -246,20 +246,20 @@ async fn a_new_principal_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_principal_that_nobody_knows_is_refused_before_anything_is_changed() {
-    let scene = scene(world(Mode::ConfigMap));
+    let harness = harness(world(Mode::ConfigMap));
     let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
-    let failed = scene.send(&typo).await.unwrap_err();
+    let failed = harness.send(&typo).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
-    assert_eq!(changes(&scene), [""; 0]);
+    assert_eq!(changes(&harness), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_iam_cannot_be_asked_eks_has_two_minutes_to_know_the_principal() {
-    let scene = scene(world(Mode::Api).with_policy(Policy::article()));
+    let harness = harness(world(Mode::Api).with_policy(Policy::article()));
     let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
     let begun = clock::instant();
-    let failed = scene.send(&typo).await.unwrap_err();
+    let failed = harness.send(&typo).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
     assert!(begun.elapsed() > Duration::from_secs(100) && begun.elapsed() < Duration::from_secs(130));
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
@@ -267,9 +267,9 @@ async fn where_iam_cannot_be_asked_eks_has_two_minutes_to_know_the_principal() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stripped_path_is_answered_with_the_right_arn() {
-    let scene = scene(world(Mode::Api));
+    let harness = harness(world(Mode::Api));
     let stripped = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978"});
-    let failed = scene.send(&stripped).await.unwrap_err();
+    let failed = harness.send(&stripped).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
     assert!(failed.message.contains(SSO), "{}", failed.message);
 }
@@ -277,16 +277,16 @@ async fn a_stripped_path_is_answered_with_the_right_arn() {
 #[tokio::test(start_paused = true)]
 async fn a_session_is_resolved_by_iam_else_by_an_entry_else_not() {
     let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978/jane.doe@example.com"});
-    let by_iam = scene(world(Mode::ConfigMap));
+    let by_iam = harness(world(Mode::ConfigMap));
     let result = by_iam.send(&session).await.unwrap();
     assert_eq!(result["principal"]["arn"], SSO);
     assert_eq!(result["principal"]["requested"], session["principalArn"]);
     assert!(is_admin(&by_iam, SSO));
 
-    let by_entry = scene(world(Mode::Api).with_policy(Policy::article()).with_entry("prod", Entry::new(SSO)));
+    let by_entry = harness(world(Mode::Api).with_policy(Policy::article()).with_entry("prod", Entry::new(SSO)));
     assert_eq!(by_entry.send(&session).await.unwrap()["principal"]["arn"], SSO);
 
-    let by_nothing = scene(world(Mode::Api).with_policy(Policy::article()));
+    let by_nothing = harness(world(Mode::Api).with_policy(Policy::article()));
     let failed = by_nothing.send(&session).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
     assert!(
@@ -301,17 +301,17 @@ async fn a_session_is_resolved_by_iam_else_by_an_entry_else_not() {
 #[tokio::test(start_paused = true)]
 async fn a_new_entry_that_eks_does_not_show_yet_is_waited_for() {
     let delays = Delays { entry: Duration::from_mins(1), ..Delays::default() };
-    let scene = scene(world(Mode::Api).with_delays(delays));
-    let result = scene.send(&event()).await.unwrap();
+    let harness = harness(world(Mode::Api).with_delays(delays));
+    let result = harness.send(&event()).await.unwrap();
     assert_eq!(result["status"], "GRANTED");
-    assert_eq!(changes(&scene).iter().filter(|&&name| name == "CreateAccessEntry").count(), 1);
+    assert_eq!(changes(&harness).iter().filter(|&&name| name == "CreateAccessEntry").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_never_shows_is_not_called_granted() {
     let delays = Delays { entry: Duration::from_mins(10), ..Delays::default() };
-    let scene = scene(world(Mode::Api).with_delays(delays));
-    let failed = scene.send(&event()).await.unwrap_err();
+    let harness = harness(world(Mode::Api).with_delays(delays));
+    let failed = harness.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::VerificationFailed);
     assert!(failed.message.contains("the access entry was created"), "{}", failed.message);
 }
@@ -319,26 +319,26 @@ async fn an_entry_that_never_shows_is_not_called_granted() {
 #[tokio::test(start_paused = true)]
 async fn clusters_that_are_not_there_or_cannot_be_recovered_are_told_apart() {
     let failed =
-        scene(world(Mode::Api)).send(&json!({"clusterName": "pord", "principalArn": ADMIN})).await.unwrap_err();
+        harness(world(Mode::Api)).send(&json!({"clusterName": "pord", "principalArn": ADMIN})).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ClusterNotFound);
     for (status, word) in [("CREATING", "Wait"), ("PENDING", "Wait"), ("DELETING", "deleted"), ("FAILED", "failed")] {
         let world = World::new()
             .with_cluster(Cluster::new("prod", Mode::Api).with_status(status))
             .with_principal(Principal::new(ADMIN));
-        let scene = scene(world.with_policy(Policy::allow_all().without(&["iam:GetRole"])));
+        let harness = harness(world.with_policy(Policy::allow_all().without(&["iam:GetRole"])));
         let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/new-cluster-admin/jane"});
         for event in [event(), session] {
-            let failed = scene.send(&event).await.unwrap_err();
+            let failed = harness.send(&event).await.unwrap_err();
             assert_eq!(failed.name, ErrorName::ClusterNotRecoverable, "{status}");
             assert!(failed.message.contains(word), "{}", failed.message);
         }
-        let called: HashSet<_> = scene.aws.calls().iter().map(|call| call.operation).collect();
-        let logged = scene.logged("step").iter().map(|step| step["operation"].clone()).collect::<HashSet<_>>();
+        let called: HashSet<_> = harness.aws.calls().iter().map(|call| call.operation).collect();
+        let logged = harness.logged("step").iter().map(|step| step["operation"].clone()).collect::<HashSet<_>>();
         assert_eq!(logged, called.iter().map(|operation| json!(operation)).collect(), "every call is in the log");
     }
     let outpost = Cluster::new("prod", Mode::ConfigMap)
         .describing("outpostConfig", json!({"outpostArns": ["o"], "controlPlaneInstanceType": "m5.large"}));
-    let failed = scene(World::new().with_cluster(outpost).with_principal(Principal::new(ADMIN)))
+    let failed = harness(World::new().with_cluster(outpost).with_principal(Principal::new(ADMIN)))
         .send(&event())
         .await
         .unwrap_err();
@@ -354,8 +354,8 @@ async fn a_missing_permission_is_named_with_its_resource() {
         "eks:CreateAccessEntry",
         "eks:AssociateAccessPolicy",
     ] {
-        let scene = scene(world(Mode::Api).with_policy(lacking(&[action])));
-        let failed = scene.send(&event()).await.unwrap_err();
+        let harness = harness(world(Mode::Api).with_policy(lacking(&[action])));
+        let failed = harness.send(&event()).await.unwrap_err();
         assert_eq!(failed.name, ErrorName::PermissionDenied, "{action}");
         assert!(
             failed.message.contains(&format!("Allow `{action}` on `arn:aws:eks:eu-west-1:111122223333:")),
@@ -367,18 +367,18 @@ async fn a_missing_permission_is_named_with_its_resource() {
 
 #[tokio::test(start_paused = true)]
 async fn a_duration_is_refused_before_anything_is_changed() {
-    let scene = scene(world(Mode::ConfigMap));
-    let failed = scene.send(&with(&json!({"duration": "1h"}))).await.unwrap_err();
+    let harness = harness(world(Mode::ConfigMap));
+    let failed = harness.send(&with(&json!({"duration": "1h"}))).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ExpiryUnavailable);
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
-    assert_eq!(changes(&scene), [""; 0]);
+    assert_eq!(changes(&harness), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn permanent_access_stays_permanent() {
     let entry = Entry::new(ADMIN).with_policy("AmazonEKSClusterAdminPolicy", Scope::cluster());
-    let scene = scene(world(Mode::Api).with_entry("prod", entry));
-    let result = scene.send(&with(&json!({"duration": "1h"}))).await.unwrap();
+    let harness = harness(world(Mode::Api).with_entry("prod", entry));
+    let result = harness.send(&with(&json!({"duration": "1h"}))).await.unwrap();
     assert_eq!(result["status"], "ALREADY_GRANTED");
     assert_eq!(result["expiresAt"], Value::Null);
     assert_eq!(warnings(&result), ["ACCESS_IS_PERMANENT"]);
@@ -386,14 +386,14 @@ async fn permanent_access_stays_permanent() {
 
 #[tokio::test(start_paused = true)]
 async fn guardrails_that_need_a_look_are_asked_after_it_and_before_any_change() {
-    let elsewhere = scene(world(Mode::Api)).with("ALLOWED_CLUSTERS", "arn:aws:eks:*:999999999999:cluster/*");
+    let elsewhere = harness(world(Mode::Api)).with("ALLOWED_CLUSTERS", "arn:aws:eks:*:999999999999:cluster/*");
     let failed = elsewhere.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::RequestDenied);
     assert!(failed.message.contains("`ALLOWED_CLUSTERS`"), "{}", failed.message);
     assert_eq!(changes(&elsewhere), [""; 0]);
 
     let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978/jane"});
-    let others = scene(world(Mode::Api)).with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/new-*");
+    let others = harness(world(Mode::Api)).with("ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/new-*");
     assert_eq!(others.send(&session).await.unwrap_err().name, ErrorName::RequestDenied);
     assert_eq!(changes(&others), [""; 0]);
     others.send(&event()).await.unwrap();
@@ -401,34 +401,34 @@ async fn guardrails_that_need_a_look_are_asked_after_it_and_before_any_change() 
 
 #[tokio::test(start_paused = true)]
 async fn a_denied_request_makes_no_call() {
-    let scene = scene(world(Mode::Api)).with("ALLOWED_CLUSTERS", "dev-*");
-    assert_eq!(scene.send(&event()).await.unwrap_err().name, ErrorName::RequestDenied);
-    assert_eq!(scene.aws.calls(), []);
+    let harness = harness(world(Mode::Api)).with("ALLOWED_CLUSTERS", "dev-*");
+    assert_eq!(harness.send(&event()).await.unwrap_err().name, ErrorName::RequestDenied);
+    assert_eq!(harness.aws.calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_of_another_account_is_not_mistaken_for_our_own() {
-    let scene = scene(world(Mode::Api));
+    let harness = harness(world(Mode::Api));
     let other = json!({"clusterName": "arn:aws:eks:eu-west-1:999999999999:cluster/prod", "principalArn": ADMIN});
-    let failed = scene.send(&other).await.unwrap_err();
+    let failed = harness.send(&other).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::RequestDenied);
     assert!(failed.message.contains("`TARGET_ROLE_NAME`"), "{}", failed.message);
-    assert_eq!(changes(&scene), [""; 0]);
+    assert_eq!(changes(&harness), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn wrong_settings_are_answered_on_every_call() {
-    let scene = scene(world(Mode::Api)).with("MAX_DURATION", "soon").with("REQUIRE_REASON", "perhaps");
-    let failed = scene.send(&event()).await.unwrap_err();
+    let harness = harness(world(Mode::Api)).with("MAX_DURATION", "soon").with("REQUIRE_REASON", "perhaps");
+    let failed = harness.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::Misconfigured);
     assert!(failed.message.contains("MAX_DURATION") && failed.message.contains("REQUIRE_REASON"), "{}", failed.message);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_named_in_the_error() {
-    let scene = scene(world(Mode::Api));
-    scene.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetBeforeEffect));
-    let failed = scene.send(&event()).await.unwrap_err();
+    let harness = harness(world(Mode::Api));
+    harness.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetBeforeEffect));
+    let failed = harness.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::ServiceUnavailable);
     for part in [
         "Already changed: the access entry was created",
@@ -437,21 +437,21 @@ async fn a_lost_answer_is_named_in_the_error() {
     ] {
         assert!(failed.message.contains(part), "{part} in {}", failed.message);
     }
-    scene.aws.recover();
-    assert_eq!(scene.send(&event()).await.unwrap()["status"], "GRANTED");
+    harness.aws.recover();
+    assert_eq!(harness.send(&event()).await.unwrap()["status"], "GRANTED");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_log_has_a_line_for_each_step_an_audit_line_and_metrics_and_no_secret() {
-    let scene = scene(world(Mode::Api));
-    let result = scene.send(&with(&json!({"reason": "INC-7", "requestedBy": "jane"}))).await.unwrap();
-    assert_eq!(scene.logged("step").len(), result["steps"].as_array().unwrap().len());
-    let audit = &scene.logged("audit")[0];
+    let harness = harness(world(Mode::Api));
+    let result = harness.send(&with(&json!({"reason": "INC-7", "requestedBy": "jane"}))).await.unwrap();
+    assert_eq!(harness.logged("step").len(), result["steps"].as_array().unwrap().len());
+    let audit = &harness.logged("audit")[0];
     assert_eq!(
         (&audit["status"], &audit["reason"], &audit["requestedBy"]),
         (&json!("GRANTED"), &json!("INC-7"), &json!("jane"))
     );
-    let log = scene.log();
+    let log = harness.log();
     let metrics = log.iter().find(|line| line.get("_aws").is_some()).unwrap();
     assert_eq!(
         (&metrics["Action"], &metrics["Status"], &metrics["Requests"]),
@@ -474,19 +474,19 @@ async fn the_audit_cannot_be_turned_off_nor_what_an_entry_was_before_it_was_dele
     let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER");
     let world =
         world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
-    let scene = scene(world).with("LOG_LEVEL", "FATAL");
-    scene.send(&event()).await.unwrap();
+    let harness = harness(world).with("LOG_LEVEL", "FATAL");
+    harness.send(&event()).await.unwrap();
     for message in ["audit", "before", "snapshot"] {
-        assert_eq!(scene.logged(message).len(), 1, "{message}");
+        assert_eq!(harness.logged(message).len(), 1, "{message}");
     }
-    assert_eq!(scene.logged("step").len(), 0);
+    assert_eq!(harness.logged("step").len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_entry_carries_what_made_it_and_why_in_what_tags_may_hold() {
-    let scene = scene(world(Mode::Api));
-    scene.send(&with(&json!({"reason": "INC-7: \"who\" broke <aws-auth>?", "requestedBy": "jane"}))).await.unwrap();
-    let tags = scene.aws.world(|world| world.snapshot("prod"))[ADMIN].tags.clone();
+    let harness = harness(world(Mode::Api));
+    harness.send(&with(&json!({"reason": "INC-7: \"who\" broke <aws-auth>?", "requestedBy": "jane"}))).await.unwrap();
+    let tags = harness.aws.world(|world| world.snapshot("prod"))[ADMIN].tags.clone();
     assert_eq!(tags["eks-break-glass:grant-id"], "8f507cfc-xmpl-4697-b07a-ac58fc914c95");
     assert_eq!(tags["eks-break-glass:reason"], "INC-7: _who_ broke _aws-auth__");
     assert_eq!(tags["eks-break-glass:policy"], "AmazonEKSClusterAdminPolicy");
@@ -494,10 +494,10 @@ async fn an_entry_carries_what_made_it_and_why_in_what_tags_may_hold() {
 
 #[tokio::test(start_paused = true)]
 async fn two_grants_at_the_same_instant_end_in_what_both_asked_for() {
-    let scene = scene(world(Mode::Api));
+    let harness = harness(world(Mode::Api));
     let event = event();
-    let (one, other) = tokio::join!(scene.send(&event), scene.send(&event));
+    let (one, other) = tokio::join!(harness.send(&event), harness.send(&event));
     let statuses = [one.unwrap()["status"].clone(), other.unwrap()["status"].clone()];
     assert!(statuses.contains(&json!("GRANTED")), "{statuses:?}");
-    assert!(is_admin(&scene, ADMIN));
+    assert!(is_admin(&harness, ADMIN));
 }

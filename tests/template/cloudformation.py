@@ -1,5 +1,6 @@
 """What CloudFormation makes of the templates, given their parameters."""
 
+import json
 import pathlib
 import re
 
@@ -26,6 +27,8 @@ def short_form(loader, suffix, node):
 
 
 Loader.add_multi_constructor("!", short_form)
+# The names of the code: settings, errors, operations, announcements.
+CONTRACT = json.loads((ROOT / "docs/schemas/contract.json").read_text())
 TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
 TARGET = yaml.load((ROOT / "target-account.yaml").read_text(), Loader)
 

@@ -6,7 +6,7 @@ import subprocess
 
 from cloudformation import ACCOUNT, ROOT, TEMPLATE, role_policies
 
-CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/somebody/session"
+CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/caller/session"
 
 
 @functools.cache

@@ -1,10 +1,10 @@
-"""The chat function of the template: its settings, its URL, and the fences of its role."""
+"""The chat function of the template: its settings, its URL, and the limits of its role."""
 
 import json
 import re
 
 import pytest
-from cloudformation import ACCOUNT, REGION, ROOT, TEMPLATE, parameters, resolve, role_policies
+from cloudformation import ACCOUNT, CONTRACT, REGION, ROOT, TEMPLATE, parameters, resolve, role_policies
 from simulation import is_allowed
 
 RESOURCES = TEMPLATE["Resources"]
@@ -30,8 +30,7 @@ def test_every_setting_has_a_parameter_and_reaches_the_function():
         "RECOVER_STATE_MACHINE_ARN": "RecoverStateMachine"
     }
     assert all(name in TEMPLATE["Parameters"] for name in documented.values())
-    code = (ROOT / "src/chat/settings.rs").read_text()
-    assert all(f'"{name}"' in code for name in variables), "all are read"
+    assert sorted(variables) == sorted(set(CONTRACT["chat"]["settings"]) - {"SLACK_API_URL", "SLACK_RESPONSE_HOSTS"}), "all are read"
 
 
 def test_without_a_secret_there_is_no_chat():
@@ -62,8 +61,7 @@ def test_calls_at_once_are_bounded_unless_they_are_not_to_be():
 def test_the_url_is_open_and_what_is_behind_it_is_short():
     """SAM adds the two permissions that an open URL takes (serverless-application-model#3735)."""
     assert function()["FunctionUrlConfig"] == {"AuthType": "NONE"}
-    [longest] = re.findall(r"TIME_FOR_RUNBOOK: Duration = Duration::from_secs\((\d+)\)", (ROOT / "src/chat/handler.rs").read_text())
-    assert int(longest) + 2 == function()["Timeout"] == 10, "or Lambda would end it before it has said why"
+    assert CONTRACT["chat"]["secondsForWorkflow"] + 2 == function()["Timeout"] == 10, "or Lambda would end it before it has said why"
     assert RESOURCES["ChatFunction"]["Metadata"]["BuildProperties"] == {"Binary": "chat"}
 
 

@@ -1,4 +1,4 @@
-"""Which of the function's doors the workflows use, and when they ask for an approval: their expressions, evaluated. `tests/witness` runs them whole."""
+"""Which of the function's doors the workflows use, and when they ask for an approval: their expressions, evaluated. `tests/interop` runs them whole."""
 
 import functools
 import json

@@ -89,7 +89,7 @@ impl Function {
         Environment::start(self).await
     }
 
-    /// The command to spawn and, where somebody wants it, its log: one pipe for both outputs, so that
+    /// The command to spawn and, if it is wanted, its log: one pipe for both outputs, so that
     /// their order is kept.
     pub(super) fn command(self, runtime_api: SocketAddr) -> io::Result<(Command, Option<(pipe::Receiver, LogSink)>)> {
         let mut command = Command::new(&self.program);

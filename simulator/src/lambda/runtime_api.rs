@@ -43,7 +43,7 @@ pub(super) struct Invocation {
     pub(super) event: Bytes,
 }
 
-/// What a function told the Runtime API, and for which request (none: it could not be initialised).
+/// What a function sent to the Runtime API, and for which request (none: it could not be initialised).
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) request_id: Option<String>,

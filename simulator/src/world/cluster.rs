@@ -26,7 +26,7 @@ pub struct Cluster {
     pub region: String,
     /// `ACTIVE`, unless it is being changed or was set to something else.
     pub status: String,
-    /// How it finds out who somebody is.
+    /// How it authenticates principals.
     pub mode: Mode,
     /// How a change of its mode goes.
     pub mode_change: ModeChange,

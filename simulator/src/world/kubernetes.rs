@@ -7,7 +7,7 @@ use super::entries::Context;
 use super::{World, after};
 use crate::operation::Scope;
 
-/// What the API server is told of a principal's entry, from a moment on. None: that there is none.
+/// What the API server knows of a principal's entry, from a moment on. None: that there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Served {
     from: Timestamp,
@@ -27,7 +27,7 @@ struct ServedEntry {
 pub enum KubernetesAccess {
     /// 401: nothing maps the principal. In kubectl's words: "You must be logged in to the server (Unauthorized)".
     Unauthorized,
-    /// It is somebody, and has these policies in these scopes; without any, it may do nothing.
+    /// It has an identity, and these policies in these scopes; without any, it may do nothing.
     Mapped(Vec<(String, Scope)>),
 }
 

@@ -1,4 +1,4 @@
-//! IAM principals: roles and users that exist, do not exist yet, are gone, or were made anew under the same name.
+//! IAM principals: roles and users that exist, do not exist yet, are gone, or were recreated under the same name.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Principal {
         self
     }
 
-    /// It is deleted then, and made anew under the same name: another unique id, another date.
+    /// It is deleted then, and recreated under the same name: another unique id, another date.
     #[must_use]
     pub fn recreated_at(mut self, time: Timestamp) -> Self {
         self.end(time);

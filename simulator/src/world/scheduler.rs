@@ -308,7 +308,7 @@ impl Schedule {
     }
 }
 
-/// What is wrong with a schedule by itself, whoever sends it.
+/// What is wrong with a schedule by itself.
 pub(super) fn check(new: &NewSchedule) -> Result<(), ApiError> {
     Schedule::read(new, World::START).map(drop)
 }

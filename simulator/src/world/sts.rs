@@ -1,4 +1,4 @@
-//! STS: who somebody is, and roles that can be assumed.
+//! STS: who a caller is, and roles that can be assumed.
 
 use super::entry::Resource;
 use super::{Caller, World};

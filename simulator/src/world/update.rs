@@ -14,7 +14,7 @@ use super::principal::Principal;
 use super::{after, epoch, uuid};
 use crate::operation::{ApiError, Page};
 
-/// How a cluster finds out who somebody is.
+/// How a cluster authenticates principals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// By aws-auth alone.

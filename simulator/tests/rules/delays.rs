@@ -1,4 +1,4 @@
-//! What AWS has been told and does not know yet.
+//! Changes that AWS does not know yet.
 
 use std::time::Duration;
 

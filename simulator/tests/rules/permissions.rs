@@ -103,11 +103,11 @@ fn an_entry_is_a_resource_without_the_principal_s_path() {
 #[test]
 fn the_mode_that_may_be_set_can_be_fenced() {
     let condition = json!({ "StringEquals": { "eks:authenticationMode": "API_AND_CONFIG_MAP" } });
-    let fenced = policy(&allow_if(&condition));
-    call(&mut world(Mode::ConfigMap).with_policy(fenced.clone()), &set_mode("API_AND_CONFIG_MAP")).unwrap();
-    assert!(is_denied(&mut world(Mode::ApiAndConfigMap).with_policy(fenced.clone()), &set_mode("API")));
+    let restricted = policy(&allow_if(&condition));
+    call(&mut world(Mode::ConfigMap).with_policy(restricted.clone()), &set_mode("API_AND_CONFIG_MAP")).unwrap();
+    assert!(is_denied(&mut world(Mode::ApiAndConfigMap).with_policy(restricted.clone()), &set_mode("API")));
     let other = update_config(&json!({ "logging": {} }), None);
-    assert!(is_denied(&mut world(Mode::ConfigMap).with_policy(fenced), &other), "an absent key equals nothing");
+    assert!(is_denied(&mut world(Mode::ConfigMap).with_policy(restricted), &other), "an absent key equals nothing");
 }
 
 #[test]

@@ -57,7 +57,7 @@ async fn each_rule_broken_is_401() {
         ("the global endpoint", token(&URL.replace("sts.eu-west-1.", "sts."))),
         ("another region's endpoint", token(&URL.replace("sts.eu-west-1.", "sts.us-east-1."))),
         ("another partition's endpoint", token(&URL.replace("amazonaws.com", "amazonaws.com.cn"))),
-        ("somebody else's host", token(&URL.replace("amazonaws.com", "example.com"))),
+        ("another host", token(&URL.replace("amazonaws.com", "example.com"))),
         ("a path", token(&URL.replace("com/?", "com/x?"))),
         ("a further parameter", token(&format!("{URL}&x-id=GetCallerIdentity"))),
         ("a parameter twice", token(&format!("{URL}&Version=2011-06-15"))),

@@ -1,4 +1,4 @@
-//! `make demo`: somebody is locked out of a cluster, asks why, is let in for an hour, and gives it back.
+//! `make demo`: an engineer is locked out of a cluster, asks why, gets access for an hour, and revokes it.
 //!
 //! The function's real binary runs against the simulator, over HTTP, behind a Lambda Runtime API.
 //! Nothing of it leaves this machine, and everything that it starts ends with it.
@@ -31,7 +31,7 @@ use terminal::{Step, Style, Terminal};
 const LAMBDA_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long EKS may take until what was granted has reached the cluster's API server, and how often
-/// somebody would look.
+/// an engineer would look.
 const PROPAGATION: Duration = Duration::from_mins(1);
 const GLANCE: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,32 @@
+//! The chat function's process: settings, connections, runtime. Nothing is decided here.
+
+use eks_break_glass::aws::{Connection, public_connector};
+use eks_break_glass::input::settings::Misconfigured;
+use eks_break_glass::platform::clock::Clock;
+use eks_break_glass::platform::log::Sink;
+use eks_break_glass::platform::sdk_log;
+use eks_break_glass_chat::handler::Function;
+use eks_break_glass_chat::settings::Settings;
+use eks_break_glass_chat::slack::client::Slack;
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let (sink, clock) = (Sink::stdout(), Clock::system());
+    let settings = Settings::read(variable).and_then(|settings| {
+        sdk_log::install(settings.log_level, &sink, &clock);
+        let connection = Connection::open(&settings.region, variable).map_err(|wrong| Misconfigured(vec![wrong]))?;
+        Ok((settings, connection))
+    });
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let bundle = set("AWS_CA_BUNDLE").or_else(|| set("SSL_CERT_FILE"));
+    let slack = Slack::new(move || public_connector(bundle.as_deref()));
+    let function = Function::new(settings, slack, sink, clock);
+    // Boxed, or the runtime moves it about on the stack: it is large.
+    lambda_runtime::run(service_fn(move |event| Box::pin(function.clone().handle(event)))).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,5 @@
+//! The time and the log.
+
+pub mod clock;
+pub mod log;
+pub mod sdk_log;

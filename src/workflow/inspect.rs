@@ -1,0 +1,406 @@
+//! An inspection: looks at everything that can be seen from outside the cluster, changes nothing, and explains.
+//!
+//! What could not be looked at is named in a warning, and fails nothing but what rests on it.
+
+use crate::decide::expiry::read_scheduled;
+use crate::domain::codes::Setting;
+use crate::domain::codes::WarningCode;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+
+use crate::aws::Aws;
+use crate::decide::diagnosis::{self, ActiveGrant, ClusterSnapshot, Finding, Iam, Subject};
+use crate::decide::{guardrails, plan};
+use crate::domain::access_entry::{AccessEntry, EntryState};
+use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
+use crate::domain::codes::Status;
+use crate::domain::failure::Failure;
+use crate::domain::identity::{Caller, IamPrincipal};
+use crate::domain::operation::Operation;
+use crate::domain::principal::{Principal, PrincipalArn, PrincipalKind};
+use crate::domain::record::StepOutcome;
+use crate::domain::verification::Kubernetes;
+use crate::input::event::{Action, Inspect, Request, RequestedPrincipal};
+use crate::platform::clock::Stopwatch;
+use crate::report::kubeconfig;
+use crate::report::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Verification};
+use crate::workflow::accounts::ensure_account_matches;
+use crate::workflow::context::Context;
+use crate::workflow::recorder::{Recorder, TimedCall};
+use crate::workflow::resolve::classify_iam_answer;
+
+/// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; where it takes
+/// fewer, the SDK slows down and asks again.
+const AT_ONCE: usize = 16;
+/// How many principals IAM is asked for one by one, at the most.
+const MOST_SINGLE_QUESTIONS: usize = 300;
+/// How many of those that could not be read are named.
+const NAMED: usize = 5;
+
+/// Looks at a cluster, and at one principal's access to it where the request names one.
+///
+/// # Errors
+/// If not even the cluster can be looked at.
+pub async fn run(
+    context: &Context<'_>,
+    request: &Request,
+    inspect: &Inspect,
+    recorder: &mut Recorder,
+) -> Result<Outcome, Failure> {
+    let (aws, name) = (context.aws, &request.cluster.name);
+    let (who, what, listed, roles, names) = tokio::join!(
+        TimedCall::call(Operation::GetCallerIdentity, aws.get_caller_identity()),
+        TimedCall::call(Operation::DescribeCluster, aws.describe_cluster(name)),
+        TimedCall::call(Operation::ListAccessEntries, aws.list_access_entries(name)),
+        TimedCall::call(Operation::ListRoles, aws.list_roles()),
+        schedule_names(context, request),
+    );
+    let caller = recorder.call(who, |caller| caller.arn.clone())?;
+    ensure_account_matches(context, &request.cluster, &caller)?;
+    let cluster = recorder
+        .call(what, |seen| format!("status {}, authentication mode {}", seen.status, seen.authentication_mode))?;
+    let mut snapshot = SnapshotCollector { context, recorder, unseen: Vec::new() };
+
+    let listed = match snapshot.recorder.optional(listed, |entries| format!("{} access entries", entries.len())) {
+        Err(error) if error.kind == Kind::ModeWithoutEntries => Some(Vec::new()),
+        listed => snapshot.seen("the list of access entries", listed),
+    };
+    // What cannot be read is a service-linked role, or the account's root: neither is a way in for people.
+    let arns = listed.iter().flatten().filter_map(|arn| PrincipalArn::parse(arn).ok());
+    let mut principals: BTreeSet<PrincipalArn> = arns.collect();
+
+    let roles = snapshot.recorder.optional(roles, |roles| format!("{} roles", roles.len()));
+    let mut iam = Iam {
+        account: caller.account_id.clone(),
+        roles: snapshot.seen("IAM's roles (`iam:ListRoles`)", roles),
+        ..Iam::default()
+    };
+    let requested = inspect.principal.as_ref();
+    let is_user = |arn: &PrincipalArn| arn.kind == PrincipalKind::User;
+    let asks_of_user = requested.is_some_and(|sent| matches!(&sent.principal, Principal::Iam(arn) if is_user(arn)));
+    if asks_of_user || principals.iter().any(is_user) {
+        let users = TimedCall::call(Operation::ListUsers, aws.list_users()).await;
+        let users = snapshot.recorder.optional(users, |users| format!("{} users", users.len()));
+        iam.users = snapshot.seen("IAM's users (`iam:ListUsers`)", users);
+    }
+
+    iam.answers = snapshot.one_by_one(&iam, &caller, &principals).await;
+
+    let mut subject = None;
+    if let Some(requested) = requested {
+        subject = Some(snapshot.subject(requested, &iam, &caller, &principals).await);
+    }
+    let own = subject.as_ref().and_then(|subject| subject.arn.clone());
+    // A role that may not list the entries may still look at the one that it was asked about.
+    if listed.is_none() {
+        principals.extend(own.clone());
+    }
+    let (entries, unread) = snapshot.entries(name, principals).await;
+    if let Some(subject) = &mut subject {
+        subject.entry = match own.as_ref().and_then(|arn| entries.get(arn)) {
+            Some(entry) => EntryState::Present(entry.clone()),
+            None if cluster.authentication_mode.has_access_entries()
+                && !own.is_some_and(|arn| unread.contains(&arn)) =>
+            {
+                EntryState::Absent
+            }
+            None => EntryState::Unreadable,
+        };
+    }
+    let strangers = entries.keys().filter(|arn| arn.account != iam.account).count();
+    if strangers > 0 {
+        snapshot.unseen.push(format!("whether {strangers} principals of other accounts exist"));
+    }
+    let (pending, all_pending_seen) = snapshot.pending(names).await;
+
+    let SnapshotCollector { unseen, .. } = snapshot;
+    let installation = context.installation.clone();
+    let snapshot = ClusterSnapshot { cluster, subject, entries, iam, pending, all_pending_seen, installation };
+    let (mut findings, left_out) = diagnosis::diagnose(&snapshot);
+    for finding in &mut findings {
+        offer(context, request, &snapshot, finding);
+    }
+    if left_out > 0 {
+        recorder.warn(WarningCode::FindingsTruncated, format!("there are {left_out} more findings of the same kinds"));
+    }
+    if !unseen.is_empty() {
+        recorder
+            .warn(WarningCode::InspectionIncomplete, format!("these could not be looked at: {}", unseen.join("; ")));
+    }
+    Ok(outcome(context, request, caller, &snapshot, findings, recorder))
+}
+
+/// The names of the schedules that the cluster's revokes wait in; `None`: this function schedules none.
+async fn schedule_names(context: &Context<'_>, request: &Request) -> Option<TimedCall<Vec<String>>> {
+    let schedules = context.schedules.as_ref().ok()?;
+    let prefix = schedules.prefix(&request.cluster);
+    Some(TimedCall::call(Operation::ListSchedules, context.aws.list_schedules(schedules.group(), &prefix)).await)
+}
+
+/// A look at everything, under way.
+struct SnapshotCollector<'a> {
+    context: &'a Context<'a>,
+    recorder: &'a mut Recorder,
+    /// What could not be looked at, and why.
+    unseen: Vec<String>,
+}
+
+impl SnapshotCollector<'_> {
+    /// What was seen; what was not is remembered.
+    fn seen<T>(&mut self, what: &str, answer: Result<T, ApiError>) -> Option<T> {
+        answer.map_err(|error| self.unseen.push(format!("{what} ({error})"))).ok()
+    }
+
+    /// What is known of the principal that the request is about, but for its entry.
+    async fn subject(
+        &mut self,
+        requested: &RequestedPrincipal,
+        iam: &Iam,
+        caller: &Caller,
+        entries: &BTreeSet<PrincipalArn>,
+    ) -> Subject {
+        let (kind, account, name) = match &requested.principal {
+            Principal::Iam(arn) => (arn.kind, &arn.account, &arn.name),
+            Principal::Session(session) => (PrincipalKind::Role, &session.account, &session.role_name),
+        };
+        let known = match kind {
+            PrincipalKind::Role => &iam.roles,
+            PrincipalKind::User => &iam.users,
+        };
+        let mut identity =
+            known.as_ref().and_then(|known| known.get(name)).filter(|_| *account == iam.account).cloned();
+        let mut answers = None;
+        if known.is_none() {
+            let operation = if kind == PrincipalKind::Role { Operation::GetRole } else { Operation::GetUser };
+            let answer = TimedCall::call(operation, self.context.aws.get_identity(kind, name)).await;
+            let answer = self.recorder.optional(answer, |identity| identity.arn.to_string());
+            identity = answer.as_ref().ok().filter(|identity| identity.arn.account == *account).cloned();
+            answers = Some(answer);
+        }
+        let arn = match &requested.principal {
+            Principal::Iam(arn) => Some(arn.clone()),
+            Principal::Session(_) => identity.map(|identity| identity.arn).or_else(|| {
+                let fits = |arn: &&PrincipalArn| (arn.kind, &arn.account, &arn.name) == (kind, account, name);
+                entries.iter().find(fits).cloned()
+            }),
+        };
+        let iam = match (&arn, answers) {
+            (Some(arn), Some(answer)) => classify_iam_answer(arn, caller, answer),
+            (Some(arn), None) => iam.lookup(arn),
+            (None, None) if *account == iam.account => IamPrincipal::Absent { instead: None },
+            (None, _) => IamPrincipal::Unknown { reason: "IAM did not answer".to_owned() },
+        };
+        Subject { arn, name: name.clone(), text: requested.text.clone(), iam, entry: EntryState::Unreadable }
+    }
+
+    /// What IAM says of principals that it does not list: of each by itself, as far as it answers.
+    async fn one_by_one(
+        &mut self,
+        iam: &Iam,
+        caller: &Caller,
+        principals: &BTreeSet<PrincipalArn>,
+    ) -> BTreeMap<PrincipalArn, IamPrincipal> {
+        let listed = |arn: &PrincipalArn| match arn.kind {
+            PrincipalKind::Role => iam.roles.is_some(),
+            PrincipalKind::User => iam.users.is_some(),
+        };
+        let mut unlisted: Vec<_> = principals.iter().filter(|arn| arn.account == iam.account && !listed(arn)).collect();
+        if unlisted.len() > MOST_SINGLE_QUESTIONS {
+            self.unseen.push(format!("whether {} principals exist", unlisted.len() - MOST_SINGLE_QUESTIONS));
+            unlisted.truncate(MOST_SINGLE_QUESTIONS);
+        }
+        let (watch, aws) = (Stopwatch::start(), self.context.aws);
+        let mut answers = stream::iter(unlisted)
+            .map(async |arn| (arn, aws.get_identity(arn.kind, &arn.name).await))
+            .buffer_unordered(AT_ONCE);
+        let mut classified = BTreeMap::new();
+        while let Some((arn, answer)) = answers.next().await {
+            match answer {
+                // Who may not ask for one may ask for none, and an IAM that does not answer is not waited for.
+                Err(error) if error.kind != Kind::PrincipalNotFound => break,
+                answer => {
+                    classified.insert(arn.clone(), classify_iam_answer(arn, caller, answer));
+                }
+            }
+        }
+        if !classified.is_empty() {
+            let detail = format!("{} principals, {AT_ONCE} at once, for IAM does not list them", classified.len());
+            self.recorder.step(Operation::GetRole, StepOutcome::Succeeded, watch.elapsed(), detail);
+        }
+        classified
+    }
+
+    /// The access entries of these principals with their policies; and those that could not be read.
+    async fn entries(
+        &mut self,
+        cluster: &str,
+        principals: BTreeSet<PrincipalArn>,
+    ) -> (BTreeMap<PrincipalArn, AccessEntry>, BTreeSet<PrincipalArn>) {
+        let (watch, aws, total) = (Stopwatch::start(), self.context.aws, principals.len());
+        let mut answers = stream::iter(principals)
+            .map(async |arn| {
+                let answer = entry(aws, cluster, &arn).await;
+                (arn, answer)
+            })
+            .buffer_unordered(AT_ONCE);
+        let (mut entries, mut unread, mut why) = (BTreeMap::new(), BTreeSet::new(), None);
+        while let Some((arn, answer)) = answers.next().await {
+            match answer {
+                Ok(entry) => entries.extend(entry.map(|entry| (arn, entry))),
+                Err(error) => {
+                    unread.insert(arn);
+                    why = why.or(Some(error));
+                }
+            }
+        }
+        if total > 0 {
+            let outcome = if unread.is_empty() { StepOutcome::Succeeded } else { StepOutcome::Skipped };
+            let detail = format!(
+                "{total} access entries and their policies, {AT_ONCE} at once; {} could not be read",
+                unread.len()
+            );
+            self.recorder.step(Operation::DescribeAccessEntry, outcome, watch.elapsed(), detail);
+        }
+        if let Some(error) = why {
+            let names: Vec<&str> = unread.iter().take(NAMED).map(PrincipalArn::as_str).collect();
+            let more = if unread.len() > NAMED { ", …" } else { "" };
+            self.unseen.push(format!(
+                "{} of {total} access entries: {}{more} ({error})",
+                unread.len(),
+                names.join(", ")
+            ));
+        }
+        (entries, unread)
+    }
+
+    /// The revokes that are scheduled, and whether those are all.
+    async fn pending(&mut self, names: Option<TimedCall<Vec<String>>>) -> (Vec<ActiveGrant>, bool) {
+        let (Some(names), Ok(schedules)) = (names, &self.context.schedules) else {
+            return (Vec::new(), true);
+        };
+        let unseen_before = self.unseen.len();
+        let names = self.recorder.optional(names, |names| format!("{} scheduled revokes", names.len()));
+        let (aws, home) = (self.context.aws, &self.context.settings.region);
+        let inputs: Vec<_> = stream::iter(self.seen("the scheduled revokes", names).unwrap_or_default())
+            .map(async |name| aws.get_schedule(&schedules.named(name)).await)
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let mut pending = Vec::new();
+        for input in inputs {
+            let Some(Some(schedule)) = self.seen("a scheduled revoke", input) else {
+                continue;
+            };
+            match read_scheduled(&schedule.input, home) {
+                Ok((Request { action: Action::Revoke(revoke), .. }, waits)) => pending.push(ActiveGrant {
+                    principal_arn: revoke.principal.text,
+                    policy_arn: revoke.policy.as_str().to_owned(),
+                    expires_at: Some(waits.expires_at),
+                    end_is_known: true,
+                }),
+                Ok(_) => {}
+                Err(why) => self.unseen.push(format!("a scheduled revoke ({why})")),
+            }
+        }
+        (pending, self.unseen.len() == unseen_before)
+    }
+}
+
+/// Makes a finding's remedy one that the settings allow, or says which of them forbids it.
+fn offer(context: &Context<'_>, request: &Request, snapshot: &ClusterSnapshot, finding: &mut Finding) {
+    let settings = context.settings;
+    let Some(event) = finding.remedy.as_mut().and_then(Value::as_object_mut) else {
+        return;
+    };
+    if let Some(reason) = &request.reason {
+        event.insert("reason".to_owned(), json!(reason));
+    }
+    if settings.require_reason && request.reason.is_none() {
+        event.insert("reason".to_owned(), json!("WHY"));
+        finding.message.push_str("; say why in the `reason` of the remedy");
+    }
+    if let (Some(max), None, Ok(_)) = (settings.max_duration, settings.default_duration, &context.schedules) {
+        event.insert("duration".to_owned(), json!(max.to_string()));
+    }
+    let judged = Request::parse(&json!(event).to_string(), &settings.region).map_err(Failure::from);
+    let judged = judged.and_then(|grant| guardrails::request(settings, context.function, &grant)).and_then(|()| {
+        plan::ensure_recoverable(&snapshot.cluster)?;
+        let opens = !snapshot.cluster.authentication_mode.has_access_entries();
+        if opens && !settings.allow_authentication_mode_change {
+            return Err(Failure::denied(
+                Setting::AllowAuthenticationModeChange,
+                "the authentication mode would be changed",
+            ));
+        }
+        Ok(())
+    });
+    if let Err(refused) = judged {
+        finding.remedy = None;
+        finding.message =
+            format!("{}; no grant is offered, because it would be refused: {}", finding.message, refused.what);
+    }
+}
+
+/// An access entry with its policies; `None`: it is gone by now.
+async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<AccessEntry>, ApiError> {
+    let (entry, policies) =
+        tokio::join!(aws.describe_access_entry(cluster, arn), aws.list_associated_access_policies(cluster, arn));
+    match entry? {
+        // An entry whose policies are not shown is on its way in or out.
+        EntryState::Present(entry) => {
+            let unseen = || ApiError::unreadable(Operation::ListAssociatedAccessPolicies, "it shows no such entry");
+            Ok(Some(AccessEntry { access_policies: policies?.ok_or_else(unseen)?, ..entry }))
+        }
+        EntryState::Absent | EntryState::Unreadable => Ok(None),
+    }
+}
+
+fn outcome(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    snapshot: &ClusterSnapshot,
+    findings: Vec<Finding>,
+    recorder: &Recorder,
+) -> Outcome {
+    let subject = snapshot.subject.as_ref();
+    let entry = subject.and_then(|subject| subject.entry.present());
+    let report = |subject: &Subject| subject.arn.as_ref().map(|arn| PrincipalReport::new(&subject.text, arn));
+    let own = |grant: &&ActiveGrant| {
+        let arn = subject.and_then(|subject| subject.arn.as_ref());
+        arn.is_some_and(|arn| arn.as_str() == grant.principal_arn)
+    };
+    let next_step = if findings.iter().any(|finding| finding.remedy.is_some()) {
+        "the `remedy` of a finding is the event to send against it; the gravest stand first".to_owned()
+    } else {
+        "no finding has a remedy that this function could carry out".to_owned()
+    };
+    Outcome {
+        status: Status::Inspected,
+        planned_status: None,
+        action: "inspect",
+        request_id: context.request_id.to_owned(),
+        cluster: ClusterReport::new(&snapshot.cluster, snapshot.cluster.authentication_mode),
+        principal: subject.and_then(report),
+        expires_at: snapshot.pending.iter().filter(own).filter_map(|grant| grant.expires_at).min(),
+        next_steps: vec![next_step],
+        warnings: recorder.record.warnings.clone(),
+        findings: Some(findings),
+        undo: None,
+        verification: Verification {
+            control_plane: None,
+            kubernetes: Kubernetes::NotPerformed,
+            detail: "An inspection reads EKS, IAM and EventBridge Scheduler. The cluster's API server was not asked."
+                .to_owned(),
+        },
+        access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
+        access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
+        replaced_entry: None,
+        retry_after_seconds: None,
+        caller,
+        steps: recorder.record.steps.clone(),
+        kubeconfig: kubeconfig::render(&snapshot.cluster, &request.cluster.region),
+    }
+}

@@ -1,0 +1,150 @@
+//! The change of the authentication mode, which can't be undone: started, and followed to its end.
+
+use crate::domain::codes::WarningCode;
+use crate::domain::record::StepName;
+use std::time::Duration;
+
+use crate::aws::UpdateStatus;
+use crate::decide::history::StepResult;
+use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
+use crate::domain::cluster::AuthenticationMode;
+use crate::domain::failure::{ErrorName, Failure};
+use crate::domain::operation::Operation;
+use crate::domain::record::StepOutcome;
+use crate::domain::step::Step;
+use crate::platform::clock::{Backoff, Stopwatch};
+use crate::workflow::execute::{Executor, persist};
+use crate::workflow::recorder::Recorder;
+
+/// How long a failed change of mode may look like one that has not begun.
+const MODE_GRACE: Duration = Duration::from_mins(1);
+/// Between two looks at a cluster whose mode is changing, which takes a minute or more.
+const MODE_BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
+
+impl Executor<'_> {
+    /// Another update may be in progress, and hide behind the status ACTIVE (containers-roadmap issue 1500): it is waited out.
+    pub(crate) async fn change_authentication_mode(
+        &mut self,
+        step: &Step,
+        recorder: &mut Recorder,
+    ) -> Result<StepResult, Failure> {
+        let again = |error: &ApiError| error.kind == Kind::InUse;
+        let call = async || self.context.aws.update_cluster_config(&self.cluster.name, None).await;
+        let timed = persist(Operation::UpdateClusterConfig, self.mode_deadline, again, call).await;
+        match &timed.answer {
+            Err(error) if error.kind == Kind::InUse => {
+                let why = format!("another update of the cluster is in progress ({})", error.message);
+                recorder.conflicting_step(&timed);
+                return Ok(StepResult::InProgress(why));
+            }
+            // Another caller has changed it in the meantime; the wait that follows shows to what.
+            Err(error) if error.kind == Kind::ModeUnsupported => {
+                recorder.conflicting_step(&timed);
+                return Ok(StepResult::Applied);
+            }
+            _ => {}
+        }
+        self.update_id = recorder
+            .call(timed, |id| format!("{}; update {}", step.describe(), id.as_deref().unwrap_or("without id")))?;
+        recorder.record.changed(
+            Operation::UpdateClusterConfig,
+            "the change of the authentication mode to API_AND_CONFIG_MAP was started",
+        );
+        warn_of_mode_change(&self.cluster.name, recorder);
+        Ok(StepResult::Applied)
+    }
+
+    /// Follows the change by `DescribeCluster` alone, which the article's role allows: the first ACTIVE may be older than the
+    /// change, so the mode itself has to be seen. `DescribeUpdate`, where it is allowed, tells why a change failed.
+    pub(crate) async fn await_authentication_mode(&mut self, recorder: &mut Recorder) -> Result<StepResult, Failure> {
+        let watch = Stopwatch::start();
+        let mut updating_seen = false;
+        let mut unchanged_since: Option<Stopwatch> = None;
+        let mut why_unknown = None;
+        let name = self.cluster.name.clone();
+        let update_id = self.update_id.take();
+        let failed = |why: &str| Some(Err(mode_failed(&name, update_id.as_deref(), why)));
+        let end = self
+            .mode_deadline
+            .poll(MODE_BACKOFF, async || {
+                if let Some(id) = &update_id
+                    && why_unknown.is_none()
+                {
+                    match self.context.aws.describe_update(&name, id).await {
+                        Ok(update) if update.status == UpdateStatus::Failed => {
+                            return failed(&update.errors.join("; "));
+                        }
+                        Err(error) if error.kind == Kind::Denied => {
+                            why_unknown = Some(error.denied_action());
+                        }
+                        _ => {}
+                    }
+                }
+                match self.context.aws.describe_cluster(&name).await {
+                    Ok(cluster) => *self.cluster = cluster,
+                    // A look that failed is made up for by the next one.
+                    Err(error) if error.kind.is_transient() => return None,
+                    Err(error) => return Some(Err(Failure::from(error))),
+                }
+                match (self.cluster.status.as_str(), self.cluster.authentication_mode) {
+                    ("ACTIVE", mode) if mode.has_access_entries() => Some(Ok(mode)),
+                    (status @ ("FAILED" | "DELETING"), _) => failed(&format!("the cluster is {status} now")),
+                    ("ACTIVE", _) if updating_seen => {
+                        let since = *unchanged_since.get_or_insert_with(Stopwatch::start);
+                        if since.elapsed() < MODE_GRACE {
+                            return None;
+                        }
+                        failed(&format!(
+                            "EKS does not say why; allow `{}` to the function's role to learn it",
+                            why_unknown.as_deref().unwrap_or("eks:DescribeUpdate")
+                        ))
+                    }
+                    (status, _) => {
+                        updating_seen |= status == "UPDATING";
+                        unchanged_since = None;
+                        None
+                    }
+                }
+            })
+            .await;
+        let (outcome, detail) = match &end {
+            Some(Ok(mode)) => (StepOutcome::Succeeded, format!("the authentication mode is {mode} now")),
+            Some(Err(failure)) => (StepOutcome::Failed, failure.what.clone()),
+            None => (StepOutcome::Planned, "still changing".to_owned()),
+        };
+        recorder.step(StepName::AwaitAuthenticationMode, outcome, watch.elapsed(), detail);
+        match end {
+            Some(Ok(_)) => Ok(StepResult::Applied),
+            Some(Err(failure)) => Err(failure),
+            None => Ok(StepResult::InProgress(format!(
+                "the authentication mode is still {}, status {}",
+                self.cluster.authentication_mode, self.cluster.status
+            ))),
+        }
+    }
+}
+
+/// A change that can't be undone, and that others have to follow (aws-cdk issue 31032, pulumi-eks issue 1493).
+pub fn warn_of_mode_change(cluster: &str, recorder: &mut Recorder) {
+    recorder.warn(
+        WarningCode::AuthenticationModeChanged,
+        format!(
+            "The authentication mode of cluster `{cluster}` changes from CONFIG_MAP to API_AND_CONFIG_MAP, which can't be undone. The aws-auth ConfigMap still counts. Infrastructure code that says CONFIG_MAP must be updated."
+        ),
+    );
+}
+
+fn mode_failed(cluster: &str, update_id: Option<&str>, why: &str) -> Failure {
+    let command =
+        format!("`aws eks describe-update --name '{cluster}' --update-id '{}'`", update_id.unwrap_or("UPDATE-ID"));
+    Failure::new(
+        ErrorName::AuthenticationModeFailed,
+        format!(
+            "EKS did not change the authentication mode of cluster `{cluster}` from {} to {}.",
+            AuthenticationMode::ConfigMap,
+            AuthenticationMode::ApiAndConfigMap
+        ),
+        format!("Fix what EKS names ({command} shows it), then send the same event again."),
+    )
+    .with_detail(why)
+}
