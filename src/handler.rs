@@ -1,6 +1,5 @@
 //! Between Lambda and the domain: JSON in, JSON or a named error out. The only file of this function that knows `lambda_runtime`.
 
-use crate::domain::codes::WarningCode;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::decide::expiry::ScheduleConfig;
 use crate::decide::guardrails;
 use crate::decide::ownership::Installation;
 use crate::domain::arn::{Alias, FunctionArn, PolicyArn};
+use crate::domain::codes::WarningCode;
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::sanitize;
 use crate::input::event::{Action, Request};
@@ -150,10 +150,12 @@ impl Invocation {
         function: &Result<Ready, Misconfigured>,
         answer: Result<Outcome, Failure>,
     ) -> Result<Outcome, Failed> {
-        let mut answer = answer.map(Outcome::within_limit).map_err(|failure| {
-            let message = failure.message(&self.recorder.record.describe_changes());
-            Failed { name: failure.name, message: sanitize::one_line(&message) }
-        });
+        let mut answer = answer
+            .map(|outcome| outcome.recorded(&self.request_id, &self.recorder.record).within_limit())
+            .map_err(|failure| {
+                let message = failure.message(&self.recorder.record.describe_changes());
+                Failed { name: failure.name, message: sanitize::one_line(&message) }
+            });
         let (Some(request), Ok(Ready { settings: Settings { event_bus: Some(bus), .. }, connection })) =
             (&self.request, function)
         else {

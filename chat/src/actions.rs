@@ -1,5 +1,11 @@
 //! What is done for each request: executions started, approvals passed on, messages posted.
 
+use eks_break_glass::aws::CallError;
+use eks_break_glass::decide::expiry::digest;
+use eks_break_glass::domain::failure::ErrorName;
+use eks_break_glass::handler::Failed;
+use eks_break_glass::platform::clock::Deadline;
+use eks_break_glass::platform::log::Level;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,12 +21,6 @@ use crate::settings::{Rules, Settings};
 use crate::slack::client::Slack;
 use crate::slack::mrkdwn::escape;
 use crate::slack::payload::{APPROVE, ButtonClick, Incoming, REFUSE, SlashCommand};
-use eks_break_glass::aws::CallError;
-use eks_break_glass::decide::expiry::digest;
-use eks_break_glass::domain::failure::ErrorName;
-use eks_break_glass::handler::Failed;
-use eks_break_glass::platform::clock::Deadline;
-use eks_break_glass::platform::log::Level;
 
 /// How many hexadecimal digits tell executions apart. A name has at most 80 characters.
 const NAME_DIGITS: usize = 32;

@@ -3,11 +3,11 @@
 //! Keywords come in any case and order, with smart quotes and with the links that Slack makes of addresses and users. A reason runs to the end
 //! of the line; clauses at its very end still count, for a length of time that is overlooked would make access longer than it was meant to be.
 
+use eks_break_glass::domain::region::Region;
+use eks_break_glass::input::event::{Request, duration};
 use serde_json::{Map, Value, json};
 
 use crate::settings::Aliases;
-use eks_break_glass::domain::region::Region;
-use eks_break_glass::input::event::{Request, duration};
 
 /// The command, as people type it.
 pub const COMMAND: &str = "/break-glass";

@@ -5,6 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_types::base64;
+use eks_break_glass::aws::Connection;
+use eks_break_glass::domain::failure::ErrorName;
+use eks_break_glass::handler::Failed;
+use eks_break_glass::input::settings::Misconfigured;
+use eks_break_glass::platform::clock::{Clock, Deadline, Stopwatch};
+use eks_break_glass::platform::log::{Level, Log, Sink};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -23,12 +29,6 @@ use crate::slack::mrkdwn::escape;
 use crate::slack::payload::{Incoming, LARGEST_BODY};
 use crate::slack::replay::ReplayCache;
 use crate::slack::signature::{SIGNATURE_HEADER, SignatureHeaders, TIME_HEADER, Unsigned};
-use eks_break_glass::aws::Connection;
-use eks_break_glass::domain::failure::ErrorName;
-use eks_break_glass::handler::Failed;
-use eks_break_glass::input::settings::Misconfigured;
-use eks_break_glass::platform::clock::{Clock, Deadline, Stopwatch};
-use eks_break_glass::platform::log::{Level, Log, Sink};
 
 /// Slack waits for three seconds. The rest is for the way here and back, and for a cold start.
 const TIME_FOR_SLACK: Duration = Duration::from_millis(2300);

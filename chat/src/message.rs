@@ -1,5 +1,7 @@
 //! What is said in Slack, as Block Kit. Limits are those of "Blocks" and "Composition objects" in Slack's Block Kit reference.
 
+use eks_break_glass::domain::access_entry::policy_name;
+use eks_break_glass::domain::arn::PolicyArn;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -8,8 +10,6 @@ use crate::command::{self, Verb};
 use crate::conversation::{Conversation, SlackUser};
 use crate::slack::mrkdwn::{bounded, code, date, escape, mention, user_or_name};
 use crate::slack::payload::{APPROVE, REFUSE, UNDO};
-use eks_break_glass::domain::access_entry::policy_name;
-use eks_break_glass::domain::arn::PolicyArn;
 
 /// The most blocks of a message, with room for what is added to one that is answered.
 const MOST_BLOCKS: usize = 48;

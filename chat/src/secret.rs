@@ -3,12 +3,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use eks_break_glass::aws::CallError;
+use eks_break_glass::platform::clock::Deadline;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::aws::Aws;
-use eks_break_glass::aws::CallError;
-use eks_break_glass::platform::clock::Deadline;
 
 /// How long it is kept: as long as the Parameters and Secrets extension keeps one.
 const KEPT: SignedDuration = SignedDuration::from_mins(5);

@@ -1,11 +1,10 @@
 //! EKS: access entries and their access policies.
 
-use crate::domain::access_entry::{AccessEntry, AccessPolicy, EntryState, NewEntry};
-
 use aws_sdk_eks::types;
 
 use super::unconfirmed::Unconfirmed;
 use super::{Aws, timestamp};
+use crate::domain::access_entry::{AccessEntry, AccessPolicy, EntryState, NewEntry};
 use crate::domain::access_scope::AccessScope;
 use crate::domain::api_error::{ApiError, ApiErrorKind};
 use crate::domain::operation::Operation;

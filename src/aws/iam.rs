@@ -1,6 +1,5 @@
 //! IAM: whether a principal exists, since when, under which path, and which services may assume it.
 
-use crate::domain::identity::Identity;
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::primitives::DateTime;
@@ -9,6 +8,7 @@ use super::complete::Complete;
 use super::trust_policy::trusted_services;
 use super::{Aws, timestamp};
 use crate::domain::api_error::ApiError;
+use crate::domain::identity::Identity;
 use crate::domain::operation::Operation;
 use crate::domain::principal::{PrincipalArn, PrincipalKind};
 

@@ -1,7 +1,6 @@
 //! EventBridge Scheduler: the one-time schedules that send revokes. They are in the function's own account and home region, wherever
 //! the cluster is.
 
-use crate::domain::scheduled_revoke::{Schedule, ScheduleTarget, expression};
 use aws_sdk_scheduler::error::BuildError;
 use aws_sdk_scheduler::types::{
     ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy, ScheduleState,
@@ -14,6 +13,7 @@ use super::complete::Complete;
 use super::unconfirmed::Unconfirmed;
 use crate::domain::api_error::{ApiError, ApiErrorKind};
 use crate::domain::operation::Operation;
+use crate::domain::scheduled_revoke::{Schedule, ScheduleTarget, expression};
 
 /// How long Scheduler tries to deliver a revoke, in seconds: one day, the maximum.
 const MAXIMUM_EVENT_AGE: i32 = 86_400;

@@ -1,12 +1,12 @@
 //! The end of a grant: the one schedule that its revoke waits in. There is one for each cluster, principal and policy, under a name that
 //! follows from these, so that a later grant finds and moves it, whichever version created it.
 
-use crate::domain::scheduled_revoke::{Alteration, ExpiryState, PendingRevoke, Schedule, ScheduleTarget, expression};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::arn::{ClusterRef, FunctionArn, PolicyArn};
 use crate::domain::principal::{Principal, PrincipalArn};
 use crate::domain::region::Region;
+use crate::domain::scheduled_revoke::{Alteration, ExpiryState, PendingRevoke, Schedule, ScheduleTarget, expression};
 use crate::input::event::{Action, Request};
 use crate::input::settings::{self, Settings};
 

@@ -1,11 +1,11 @@
 //! What the settings allow. Pure; asked before any call as far as the request alone decides, and again for what only AWS can answer,
 //! before anything is changed. The rules are described under "Settings" in `README.md`.
 
-use crate::domain::codes::Setting;
 use jiff::SignedDuration;
 
 use crate::domain::access_entry::AccessEntry;
 use crate::domain::arn::{Alias, ClusterRef, FunctionArn, PolicyArn};
+use crate::domain::codes::Setting;
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::identity::Caller;
 use crate::domain::principal::{Principal, PrincipalArn, PrincipalKind};

@@ -1,8 +1,8 @@
 //! Whose an access entry is: the tags that a grant puts on an entry that it creates, and what they prove later.
 
-use crate::domain::access_entry::{AccessEntry, Ends};
 use std::collections::BTreeMap;
 
+use crate::domain::access_entry::{AccessEntry, Ends};
 use crate::domain::access_scope::AccessScope;
 use crate::domain::arn::{FunctionArn, PolicyArn};
 use crate::domain::scheduled_revoke::Restore;

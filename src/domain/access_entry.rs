@@ -66,6 +66,15 @@ impl AccessEntry {
         self.username.as_deref().filter(|name| *name != principal.default_username())
     }
 
+    /// Whether its principal may do everything in the whole cluster.
+    #[must_use]
+    pub fn is_cluster_admin(&self) -> bool {
+        self.r#type == "STANDARD"
+            && self.access_policies.iter().any(|held| {
+                policy_name(&held.policy_arn) == PolicyArn::CLUSTER_ADMIN && held.access_scope == AccessScope::Cluster
+            })
+    }
+
     /// The scope that a policy has here.
     #[must_use]
     pub fn scope_of(&self, policy: &PolicyArn) -> Option<&AccessScope> {

@@ -2,9 +2,9 @@
 //!
 //! A value of one of these types has been checked: what comes after parsing need not ask again.
 
-use crate::domain::parse_error::{Malformed, malformed};
 use std::fmt;
 
+use crate::domain::parse_error::{Malformed, malformed};
 use crate::domain::region::{Partition, Region};
 
 /// An account's twelve digits.

@@ -61,6 +61,14 @@ codes! {
     }
 }
 
+impl Status {
+    /// Whether the principal has the access that was asked for.
+    #[must_use]
+    pub fn access_is_effective(self) -> bool {
+        matches!(self, Self::Granted | Self::AlreadyGranted)
+    }
+}
+
 codes! {
     /// The code of a warning.
     WarningCode {

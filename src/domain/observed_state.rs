@@ -3,7 +3,6 @@
 use crate::domain::access_entry::{AccessEntry, EntryState};
 use crate::domain::cluster::Cluster;
 use crate::domain::identity::{Caller, IamPrincipal, InstanceRole};
-
 use crate::domain::principal::PrincipalArn;
 use crate::domain::scheduled_revoke::ExpiryState;
 

@@ -1,6 +1,5 @@
 //! The event: what a person, a runbook or a chat front end asks for. Read strictly; nothing is guessed.
 
-use crate::domain::scheduled_revoke::Restore;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +9,7 @@ use crate::domain::arn::{ClusterRef, PolicyArn};
 use crate::domain::principal::Principal;
 use crate::domain::region::Region;
 use crate::domain::sanitize;
+use crate::domain::scheduled_revoke::Restore;
 use crate::input::strict_json::{Invalid, Object};
 
 /// The longest `reason`, in characters; more belongs in the incident that it names.

@@ -1,9 +1,9 @@
 //! The function's settings: environment variables, read and checked once at start.
 
-use crate::domain::codes::Setting;
 use jiff::SignedDuration;
 
 use crate::domain::arn::{PolicyArn, account};
+use crate::domain::codes::Setting;
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::principal::{PrincipalArn, PrincipalKind};
 use crate::domain::region::{Partition, Region};

@@ -1,8 +1,8 @@
 //! What is announced on the event bus, so that no change of access stays unseen. Pure; sending it is the handler's last act.
 
-use crate::domain::codes::{AnnouncementType, Status};
 use serde_json::{Map, Value, json};
 
+use crate::domain::codes::{AnnouncementType, Status};
 use crate::domain::failure::ErrorName;
 use crate::domain::operation::Operation;
 use crate::domain::record::Record;

@@ -1,6 +1,5 @@
 //! What to do after a grant: commands and advice, each safe to follow to the letter. Pure.
 
-use crate::domain::sanitize::quoted;
 use serde_json::json;
 
 use crate::decide::access_review;
@@ -10,6 +9,7 @@ use crate::domain::arn::PolicyArn;
 use crate::domain::cluster::Cluster;
 use crate::domain::principal::{PrincipalArn, PrincipalKind};
 use crate::domain::region::Region;
+use crate::domain::sanitize::quoted;
 
 /// An access that is there.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! What a request ends in: the result, in the shape that people, runbooks and chat front ends read.
 
-use crate::domain::codes::{Status, WarningCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,9 +8,10 @@ use crate::decide::diagnosis::Finding;
 use crate::domain::access_entry::{AccessEntry, AccessPolicy};
 use crate::domain::arn::{ClusterRef, PolicyArn};
 use crate::domain::cluster::{AuthenticationMode, Cluster};
+use crate::domain::codes::{Status, WarningCode};
 use crate::domain::identity::Caller;
 use crate::domain::principal::{PrincipalArn, PrincipalKind};
-use crate::domain::record::{StepRecord, Warning};
+use crate::domain::record::{Record, StepRecord, Warning};
 use crate::domain::scheduled_revoke::Restore;
 use crate::domain::verification::Kubernetes;
 
@@ -69,6 +69,17 @@ const LARGEST: usize = 200 * 1000;
 const FIRST_CUT: usize = 64;
 
 impl Outcome {
+    /// The same with what the recorder knows.
+    #[must_use]
+    pub fn recorded(self, request_id: &str, record: &Record) -> Self {
+        Self {
+            request_id: request_id.to_owned(),
+            warnings: record.warnings.clone(),
+            steps: record.steps.clone(),
+            ..self
+        }
+    }
+
     /// The same, with its longest lists cut until it is small enough; a warning says so.
     #[must_use]
     pub fn within_limit(mut self) -> Self {

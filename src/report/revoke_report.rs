@@ -7,7 +7,6 @@ use crate::domain::codes::Status;
 use crate::domain::identity::Caller;
 use crate::domain::observed_state::Observation;
 use crate::domain::principal::Principal;
-use crate::domain::record::Record;
 use crate::domain::verification::{Kubernetes, Verdict};
 use crate::input::event::{Request, Revoke};
 use crate::report::outcome::{AccessEntryReport, ClusterReport, Outcome, Ownership, PrincipalReport, Verification};
@@ -20,8 +19,6 @@ fn planned(revoke: &Revoke, status: Status) -> (Status, Option<Status>) {
 /// What the results of one revoke share.
 #[derive(Debug, Clone, Copy)]
 pub struct Report<'a> {
-    /// The Lambda request id.
-    pub request_id: &'a str,
     /// What was asked for.
     pub revoke: &'a Revoke,
 }
@@ -29,14 +26,7 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// The result of a revoke that ended with `status`, or would.
     #[must_use]
-    pub fn ended(
-        &self,
-        seen: &Observation,
-        status: Status,
-        ownership: Ownership,
-        verdict: Option<Verdict>,
-        record: &Record,
-    ) -> Outcome {
+    pub fn ended(&self, seen: &Observation, status: Status, ownership: Ownership, verdict: Option<Verdict>) -> Outcome {
         let (status, planned_status) = planned(self.revoke, status);
         let entry = seen.entry.present();
         let (control_plane, detail) = match status {
@@ -67,12 +57,12 @@ impl Report<'_> {
             status,
             planned_status,
             action: "revoke",
-            request_id: self.request_id.to_owned(),
+            request_id: String::new(),
             cluster: ClusterReport::new(&seen.cluster, seen.cluster.authentication_mode),
             principal: Some(PrincipalReport::new(&self.revoke.principal.text, &seen.principal)),
             expires_at: seen.expiry.pending().map(|pending| pending.expires_at),
             next_steps: next_steps(status, &self.revoke.policy),
-            warnings: record.warnings.clone(),
+            warnings: Vec::new(),
             findings: None,
             undo: None,
             verification: Verification { control_plane, kubernetes, detail },
@@ -81,14 +71,14 @@ impl Report<'_> {
             replaced_entry: None,
             retry_after_seconds: None,
             caller: seen.caller.clone(),
-            steps: record.steps.clone(),
+            steps: Vec::new(),
             kubeconfig: None,
         }
     }
 
     /// The result of a scheduled revoke whose cluster doesn't exist any more.
     #[must_use]
-    pub fn gone(&self, request: &Request, caller: Caller, record: &Record) -> Outcome {
+    pub fn gone(&self, request: &Request, caller: Caller) -> Outcome {
         let (status, planned_status) = planned(self.revoke, Status::NothingToRevoke);
         let principal = match &self.revoke.principal.principal {
             Principal::Iam(arn) => Some(PrincipalReport::new(&self.revoke.principal.text, arn)),
@@ -98,12 +88,12 @@ impl Report<'_> {
             status,
             planned_status,
             action: "revoke",
-            request_id: self.request_id.to_owned(),
+            request_id: String::new(),
             cluster: ClusterReport::gone(&request.cluster, &caller.account_id),
             principal,
             expires_at: None,
             next_steps: Vec::new(),
-            warnings: record.warnings.clone(),
+            warnings: Vec::new(),
             findings: None,
             undo: None,
             verification: Verification {
@@ -116,7 +106,7 @@ impl Report<'_> {
             replaced_entry: None,
             retry_after_seconds: None,
             caller,
-            steps: record.steps.clone(),
+            steps: Vec::new(),
             kubeconfig: None,
         }
     }

@@ -1,26 +1,21 @@
 //! Carries out the steps of a plan: the calls that change something, and the waiting that EKS's delays make necessary.
 
-use crate::decide::expiry::read_scheduled;
-use crate::domain::codes::WarningCode;
 use std::time::Duration;
-
-use serde_json::json;
 
 use crate::decide::history::{History, StepResult};
 use crate::decide::plan::Plan;
-use crate::domain::access_entry::{AccessPolicy, Ends, EntryState, NewEntry, policy_name};
+use crate::domain::access_entry::{Ends, NewEntry, policy_name};
 use crate::domain::access_scope::AccessScope;
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
 use crate::domain::arn::PolicyArn;
 use crate::domain::cluster::Cluster;
+use crate::domain::codes::WarningCode;
 use crate::domain::failure::{Failure, about_principal};
-use crate::domain::observed_state::Observation;
 use crate::domain::operation::Operation;
 use crate::domain::principal::PrincipalArn;
 use crate::domain::scheduled_revoke::{PendingRevoke, ScheduleTarget};
-use crate::domain::step::{Replacement, Step};
+use crate::domain::step::Step;
 use crate::platform::clock::{Backoff, Deadline};
-use crate::platform::log::Level;
 use crate::report::outcome;
 use crate::workflow::context::Context;
 use crate::workflow::recorder::{Recorder, TimedCall};
@@ -32,10 +27,6 @@ pub const PROPAGATION: Duration = Duration::from_mins(2);
 const SLOW_DELETE: Duration = Duration::from_secs(20);
 /// Between two tries of a call that waits for EKS to catch up.
 pub const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(10) };
-/// The change that deleting a stale entry is.
-const REPLACING: &str = "the stale access entry was deleted, to be replaced";
-/// The change that deleting an entry is that is recreated.
-const RECREATING: &str = "the access entry was deleted, to be recreated";
 
 /// Carries out steps.
 #[derive(Debug)]
@@ -184,65 +175,7 @@ impl Executor<'_> {
         self.context.aws.deadline.min(Deadline::after(PROPAGATION))
     }
 
-    /// Deletes an entry and creates another one in its place. A failure carries the entry that was deleted.
-    async fn replace_entry(
-        &mut self,
-        step: &Step,
-        replacement: &Replacement,
-        recreates: bool,
-        recorder: &mut Recorder,
-    ) -> Result<StepResult, Failure> {
-        // Another request may have replaced it meanwhile: what it created must not be deleted.
-        let found = self.context.aws.describe_access_entry(&self.cluster.name, self.principal).await;
-        if let Ok(EntryState::Present(now)) = &found
-            && (&now.arn, now.created_at) != (&replacement.old.arn, replacement.old.created_at)
-        {
-            return Ok(StepResult::Conflict);
-        }
-        let result = self.delete_and_create(step, replacement, recreates, recorder).await;
-        // Invariant: what the entry held is in the error, because the log line alone may be out of reach of the requester.
-        result.map_err(|failure| {
-            if recorder.record.may_have_changes() {
-                let entry = json!(replacement.old);
-                failure.with_detail(format!("the deleted access entry: {entry}"))
-            } else {
-                failure
-            }
-        })
-    }
-
-    async fn delete_and_create(
-        &mut self,
-        step: &Step,
-        replacement: &Replacement,
-        recreates: bool,
-        recorder: &mut Recorder,
-    ) -> Result<StepResult, Failure> {
-        // Written to the log before the entry is deleted: what comes after may never run.
-        recorder.log.record(
-            Level::Warn,
-            "snapshot",
-            json!({
-                "cluster": self.cluster.arn,
-                "principalArn": self.principal.as_str(),
-                "accessEntry": replacement.old,
-            }),
-        );
-        let call = self.context.aws.delete_access_entry(&self.cluster.name, self.principal);
-        let timed = TimedCall::call(Operation::DeleteAccessEntry, call).await;
-        recorder.call(timed, |()| step.describe())?;
-        recorder.record.changed(Operation::DeleteAccessEntry, if recreates { RECREATING } else { REPLACING });
-        let created = self.create_entry(&replacement.new, true, recorder).await?;
-        if created != StepResult::Applied {
-            return Ok(created);
-        }
-        for policy in &replacement.policies {
-            self.associate(&policy.policy_arn, &policy.access_scope, true, recorder).await?;
-        }
-        Ok(StepResult::Applied)
-    }
-
-    async fn associate(
+    pub(crate) async fn associate(
         &mut self,
         policy: &str,
         scope: &AccessScope,
@@ -260,7 +193,7 @@ impl Executor<'_> {
         Ok(StepResult::Applied)
     }
 
-    async fn create_entry(
+    pub(crate) async fn create_entry(
         &mut self,
         entry: &NewEntry,
         replacing: bool,
@@ -365,39 +298,6 @@ pub(crate) async fn persist<T>(
     })
     .await;
     timed.after(attempts)
-}
-
-/// Deletes the schedule of a grant that came to nothing, if it still is as it was written: another grant may count on it by now.
-pub async fn remove_unneeded_schedule(
-    context: &Context<'_>,
-    target: &ScheduleTarget,
-    revoke: &PendingRevoke,
-    seen: &Observation,
-    policy: &PolicyArn,
-    recorder: &mut Recorder,
-) {
-    // The same event, sent twice in one second, writes the same schedule: the other one may have given the access that it ends.
-    let now = context.aws.list_associated_access_policies(&seen.cluster.name, &seen.principal).await;
-    let held = |held: Option<Vec<AccessPolicy>>| {
-        held.unwrap_or_default().into_iter().find(|held| held.policy_arn == policy.as_str())
-    };
-    let before = seen.entry.present().and_then(|entry| entry.policy(policy));
-    match (now.map(held), before) {
-        (Ok(None), _) => {}
-        (Ok(Some(now)), Some(before)) if now == *before => {}
-        _ => return,
-    }
-    let found = TimedCall::call(Operation::GetSchedule, context.aws.get_schedule(target)).await;
-    recorder.record_best_effort(&found, |_| "is the schedule still as this grant wrote it?".to_owned());
-    let found = found.answer.ok().flatten();
-    let found = found.and_then(|found| read_scheduled(&found.input, &context.settings.region).ok());
-    if found.is_some_and(|(_, found)| found == *revoke) {
-        let timed = TimedCall::call(Operation::DeleteSchedule, context.aws.delete_schedule(target)).await;
-        recorder.record_best_effort(&timed, |()| "nothing was granted, so there is nothing to revoke".to_owned());
-        if timed.answer.is_ok() {
-            recorder.record.undone(Operation::CreateSchedule);
-        }
-    }
 }
 
 /// The change that writing a schedule is.

@@ -2,9 +2,6 @@
 //!
 //! What could not be looked at is named in a warning, and fails nothing but what rests on it.
 
-use crate::decide::expiry::read_scheduled;
-use crate::domain::codes::Setting;
-use crate::domain::codes::WarningCode;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -12,20 +9,20 @@ use serde_json::{Value, json};
 
 use crate::aws::Aws;
 use crate::decide::diagnosis::{self, ActiveGrant, ClusterSnapshot, Finding, Iam, Subject};
+use crate::decide::expiry::read_scheduled;
 use crate::decide::{guardrails, plan};
 use crate::domain::access_entry::{AccessEntry, EntryState};
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
-use crate::domain::codes::Status;
+use crate::domain::codes::{Setting, WarningCode};
 use crate::domain::failure::Failure;
 use crate::domain::identity::{Caller, IamPrincipal};
 use crate::domain::operation::Operation;
 use crate::domain::principal::{Principal, PrincipalArn, PrincipalKind};
 use crate::domain::record::StepOutcome;
-use crate::domain::verification::Kubernetes;
 use crate::input::event::{Action, Inspect, Request, RequestedPrincipal};
 use crate::platform::clock::Stopwatch;
-use crate::report::kubeconfig;
-use crate::report::outcome::{AccessEntryReport, ClusterReport, Outcome, PrincipalReport, Verification};
+use crate::report::inspect_report;
+use crate::report::outcome::Outcome;
 use crate::workflow::accounts::ensure_account_matches;
 use crate::workflow::context::Context;
 use crate::workflow::recorder::{Recorder, TimedCall};
@@ -129,7 +126,7 @@ pub async fn run(
         recorder
             .warn(WarningCode::InspectionIncomplete, format!("these could not be looked at: {}", unseen.join("; ")));
     }
-    Ok(outcome(context, request, caller, &snapshot, findings, recorder))
+    Ok(inspect_report::outcome(&request.cluster.region, caller, &snapshot, findings))
 }
 
 /// The names of the schedules that the cluster's revokes wait in; `None`: this function schedules none.
@@ -354,53 +351,5 @@ async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<Ac
             Ok(Some(AccessEntry { access_policies: policies?.ok_or_else(unseen)?, ..entry }))
         }
         EntryState::Absent | EntryState::Unreadable => Ok(None),
-    }
-}
-
-fn outcome(
-    context: &Context<'_>,
-    request: &Request,
-    caller: Caller,
-    snapshot: &ClusterSnapshot,
-    findings: Vec<Finding>,
-    recorder: &Recorder,
-) -> Outcome {
-    let subject = snapshot.subject.as_ref();
-    let entry = subject.and_then(|subject| subject.entry.present());
-    let report = |subject: &Subject| subject.arn.as_ref().map(|arn| PrincipalReport::new(&subject.text, arn));
-    let own = |grant: &&ActiveGrant| {
-        let arn = subject.and_then(|subject| subject.arn.as_ref());
-        arn.is_some_and(|arn| arn.as_str() == grant.principal_arn)
-    };
-    let next_step = if findings.iter().any(|finding| finding.remedy.is_some()) {
-        "the `remedy` of a finding is the event to send against it; the gravest stand first".to_owned()
-    } else {
-        "no finding has a remedy that this function could carry out".to_owned()
-    };
-    Outcome {
-        status: Status::Inspected,
-        planned_status: None,
-        action: "inspect",
-        request_id: context.request_id.to_owned(),
-        cluster: ClusterReport::new(&snapshot.cluster, snapshot.cluster.authentication_mode),
-        principal: subject.and_then(report),
-        expires_at: snapshot.pending.iter().filter(own).filter_map(|grant| grant.expires_at).min(),
-        next_steps: vec![next_step],
-        warnings: recorder.record.warnings.clone(),
-        findings: Some(findings),
-        undo: None,
-        verification: Verification {
-            control_plane: None,
-            kubernetes: Kubernetes::NotPerformed,
-            detail: "An inspection reads EKS, IAM and EventBridge Scheduler. The cluster's API server was not asked."
-                .to_owned(),
-        },
-        access_entry: entry.map(|entry| AccessEntryReport::new(entry, false)),
-        access_policies: entry.map(|entry| entry.access_policies.clone()).unwrap_or_default(),
-        replaced_entry: None,
-        retry_after_seconds: None,
-        caller,
-        steps: recorder.record.steps.clone(),
-        kubeconfig: kubeconfig::render(&snapshot.cluster, &request.cluster.region),
     }
 }

@@ -1,6 +1,5 @@
 //! Finds out whether a principal is the role of instances or pods, and whether nodes of the cluster use it.
 
-use crate::domain::record::StepName;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::aws::Aws;
@@ -9,7 +8,7 @@ use crate::domain::cluster::Cluster;
 use crate::domain::failure::Failure;
 use crate::domain::identity::{Identity, InstanceRole, NodeRole};
 use crate::domain::principal::{Principal, PrincipalArn};
-use crate::domain::record::StepOutcome;
+use crate::domain::record::{StepName, StepOutcome};
 use crate::platform::clock::Stopwatch;
 use crate::workflow::recorder::Recorder;
 

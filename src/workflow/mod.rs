@@ -10,6 +10,8 @@ pub mod mode_change;
 pub mod observe;
 pub mod reconcile;
 pub mod recorder;
+pub mod recreate_entry;
 pub mod resolve;
 pub mod revoke;
+pub mod unneeded_schedule;
 pub mod verify;

@@ -1,16 +1,15 @@
 //! The change of the authentication mode, which can't be undone: started, and followed to its end.
 
-use crate::domain::codes::WarningCode;
-use crate::domain::record::StepName;
 use std::time::Duration;
 
 use crate::aws::UpdateStatus;
 use crate::decide::history::StepResult;
+use crate::decide::plan::warnings;
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
 use crate::domain::cluster::AuthenticationMode;
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::operation::Operation;
-use crate::domain::record::StepOutcome;
+use crate::domain::record::{StepName, StepOutcome};
 use crate::domain::step::Step;
 use crate::platform::clock::{Backoff, Stopwatch};
 use crate::workflow::execute::{Executor, persist};
@@ -50,7 +49,8 @@ impl Executor<'_> {
             Operation::UpdateClusterConfig,
             "the change of the authentication mode to API_AND_CONFIG_MAP was started",
         );
-        warn_of_mode_change(&self.cluster.name, recorder);
+        let (code, message) = warnings::mode_changed(&self.cluster.name);
+        recorder.warn(code, message);
         Ok(StepResult::Applied)
     }
 
@@ -122,16 +122,6 @@ impl Executor<'_> {
             ))),
         }
     }
-}
-
-/// A change that can't be undone, and that others have to follow (aws-cdk issue 31032, pulumi-eks issue 1493).
-pub fn warn_of_mode_change(cluster: &str, recorder: &mut Recorder) {
-    recorder.warn(
-        WarningCode::AuthenticationModeChanged,
-        format!(
-            "The authentication mode of cluster `{cluster}` changes from CONFIG_MAP to API_AND_CONFIG_MAP, which can't be undone. The aws-auth ConfigMap still counts. Infrastructure code that says CONFIG_MAP must be updated."
-        ),
-    );
 }
 
 fn mode_failed(cluster: &str, update_id: Option<&str>, why: &str) -> Failure {

@@ -13,7 +13,6 @@ use crate::domain::operation::Operation;
 use crate::domain::principal::{PrincipalArn, PrincipalKind, SessionArn, permission_set_in_name};
 use crate::platform::clock::{Backoff, Deadline};
 use crate::workflow::context::{Context, Subject};
-
 use crate::workflow::recorder::{Recorder, TimedCall};
 
 /// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.

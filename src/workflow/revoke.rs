@@ -1,6 +1,5 @@
 //! A revoke: observe, find out whose the access is, remove what the grant gave, read back.
 
-use crate::domain::codes::WarningCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use crate::domain::access_scope::AccessScope;
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
 use crate::domain::arn::{Alias, PolicyArn};
 use crate::domain::cluster::AuthenticationMode;
-use crate::domain::codes::Status;
+use crate::domain::codes::{Status, WarningCode};
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::observed_state::Observation;
 use crate::domain::operation::Operation;
@@ -48,7 +47,7 @@ pub async fn run(
         grant: None,
         expiry_is_optional: false,
     };
-    let report = Report { request_id: context.request_id, revoke };
+    let report = Report { revoke };
     let is_scheduled = context.alias == Alias::Revoke || revoke.expires_at.is_some();
     let seen = match observe::observe(context, subject, recorder).await {
         // A deleted cluster has taken the access with it.
@@ -61,7 +60,7 @@ pub async fn run(
         && is_superseded(expires_at, &revoke.policy, &seen)?
     {
         superseded(context, subject, revoke, expires_at, &seen, recorder).await?;
-        return Ok(report.ended(&seen, Status::Superseded, ownership(context, revoke, &seen), None, &recorder.record));
+        return Ok(report.ended(&seen, Status::Superseded, ownership(context, revoke, &seen), None));
     }
     let ownership = ownership(context, revoke, &seen);
     warn_of_schedule(&seen, ownership, recorder)?;
@@ -86,18 +85,18 @@ pub async fn run(
         recorder.planned(&plan.steps);
         let removes = plan.steps.iter().any(Step::changes_access);
         let status = if removes { Status::Revoked } else { Status::NothingToRevoke };
-        return Ok(report.ended(&engine.seen, status, ownership, None, &recorder.record));
+        return Ok(report.ended(&engine.seen, status, ownership, None));
     }
     let held = engine.seen.entry.present().and_then(|entry| entry.scope_of(&revoke.policy)).cloned();
     engine.reconcile(&planner, plan, recorder).await?;
     let (removed, seen) = (engine.history.changed_access(), engine.seen);
     if !removed {
-        return Ok(report.ended(&seen, Status::NothingToRevoke, ownership, None, &recorder.record));
+        return Ok(report.ended(&seen, Status::NothingToRevoke, ownership, None));
     }
     correct_ends_tag(context, subject, &seen, recorder).await;
     warn_residual_access(&seen, recorder);
     let verdict = verify(context, revoke, &seen, held.as_ref(), recorder).await;
-    Ok(report.ended(&seen, Status::Revoked, ownership, verdict, &recorder.record))
+    Ok(report.ended(&seen, Status::Revoked, ownership, verdict))
 }
 
 /// The access was granted again since this revoke was scheduled.
@@ -241,7 +240,7 @@ async fn cluster_is_gone(
         Duration::ZERO,
         "the cluster doesn't exist any more, so neither does the access",
     );
-    Ok(report.gone(request, caller, &recorder.record))
+    Ok(report.gone(request, caller))
 }
 
 /// An entry that is kept says in a tag whether an end is scheduled for any of its policies: this one's is gone. The tag is only a record,

@@ -3,8 +3,6 @@
 //! An access review is about its sender, so the question is asked as the principal: by taking on its role for as long as the
 //! question takes. The function never gives itself an entry.
 
-use crate::domain::record::StepName;
-use crate::domain::verification::{Kubernetes, Verdict};
 use std::time::Duration;
 
 use crate::aws::{Answer, ApiServer, KubernetesIdentity};
@@ -14,7 +12,8 @@ use crate::domain::arn::PolicyArn;
 use crate::domain::cluster::Cluster;
 use crate::domain::observed_state::Observation;
 use crate::domain::principal::PrincipalKind;
-use crate::domain::record::StepOutcome;
+use crate::domain::record::{StepName, StepOutcome};
+use crate::domain::verification::{Kubernetes, Verdict};
 use crate::platform::clock::{Backoff, Deadline, Stopwatch};
 use crate::workflow::context::Context;
 use crate::workflow::recorder::Recorder;

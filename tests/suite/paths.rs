@@ -1,12 +1,11 @@
 //! Every path by which access can come to exist, against every guardrail: refused with the setting's name, and nothing changed.
 
+use eks_break_glass::domain::failure::ErrorName;
 use serde_json::{Value, json};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
 use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
-
-use eks_break_glass::domain::failure::ErrorName;
 
 use crate::harness::{FUNCTION, GROUP, Harness, REQUEST_ID, lacking};
 

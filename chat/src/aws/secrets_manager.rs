@@ -1,8 +1,9 @@
 //! Secrets Manager: reads one secret.
 
-use super::Aws;
 use eks_break_glass::aws::{CallError, Service};
 use eks_break_glass::platform::clock::Deadline;
+
+use super::Aws;
 
 impl Aws {
     /// The current version of a secret, given by its name or ARN. The result must not be logged.

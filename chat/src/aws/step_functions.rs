@@ -1,10 +1,10 @@
 //! Step Functions: starts executions, and answers tasks that wait for a user.
 
+use eks_break_glass::aws::{CallError, CallPolicy, Service};
+use eks_break_glass::platform::clock::Deadline;
 use serde_json::Value;
 
 use super::Aws;
-use eks_break_glass::aws::{CallError, CallPolicy, Service};
-use eks_break_glass::platform::clock::Deadline;
 
 /// The result of starting an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

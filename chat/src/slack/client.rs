@@ -6,12 +6,12 @@ use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnect
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use eks_break_glass::aws::error_chain;
+use eks_break_glass::platform::clock::Deadline;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::slack::mrkdwn::bounded;
-use eks_break_glass::aws::error_chain;
-use eks_break_glass::platform::clock::Deadline;
 
 /// How much of an answer is repeated in an error.
 const LONGEST_ANSWER: usize = 100;

@@ -3,10 +3,10 @@
 //! Source: "Formatting text for app surfaces" in Slack's documentation: `&`, `<` and `>` are all that has to be escaped, and all that
 //! mentions and links are made of.
 
+use eks_break_glass::domain::sanitize::forges;
 use jiff::Timestamp;
 
 use crate::conversation::SlackUser;
-use eks_break_glass::domain::sanitize::forges;
 
 /// The longest text that is shown as code: more than the longest ARN, and the command that it stands in.
 const LONGEST_CODE: usize = 1500;

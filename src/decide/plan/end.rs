@@ -1,6 +1,5 @@
 //! The end of a grant, in its plan: what is scheduled, and what it will restore.
 
-use crate::domain::step::Step;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Plan;
@@ -12,6 +11,7 @@ use crate::domain::arn::PolicyArn;
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::observed_state::Observation;
 use crate::domain::scheduled_revoke::{ExpiryState, PendingRevoke, Restore};
+use crate::domain::step::Step;
 
 /// Schedules the end before anything is given. What is scheduled already keeps what it restores: that is what was there before the first
 /// grant. Access that works already and isn't this function's gets no end.

@@ -1,22 +1,19 @@
 //! The plan of a grant.
 
-use crate::domain::codes::Setting;
-use crate::domain::codes::WarningCode;
-use crate::domain::step::{Replacement, Step};
-
 use jiff::Timestamp;
 
 use super::goal::{Access, Goal};
-use super::{Plan, end, non_standard_entry};
+use super::{Plan, end, non_standard_entry, warnings};
 use crate::decide::guardrails;
 use crate::decide::history::History;
-use crate::decide::ownership::{self};
 use crate::domain::access_entry::{AccessEntry, AccessPolicy, Ends, NewEntry};
-use crate::domain::cluster::{AuthenticationMode, Cluster, ClusterKind};
+use crate::domain::cluster::{Cluster, ClusterKind};
+use crate::domain::codes::{Setting, WarningCode};
 use crate::domain::failure::{ErrorName, Failure};
 use crate::domain::identity::{IamPrincipal, NodeRole};
 use crate::domain::observed_state::Observation;
 use crate::domain::operation::Operation;
+use crate::domain::step::{Replacement, Step};
 
 /// Plans a grant.
 ///
@@ -34,7 +31,7 @@ pub fn grant(goal: &Goal<'_>, history: &History, seen: &Observation, now: Timest
     let access = access(goal, history, seen)?;
     end::schedule(goal, history, seen, &access, now, &mut plan)?;
     end::tag(goal, history, seen, &mut plan);
-    warn(goal, seen, &access, &mut plan);
+    warnings::access(goal, seen, &access, &mut plan);
     give(goal, seen, access, &mut plan);
     Ok(plan)
 }
@@ -222,65 +219,6 @@ fn as_it_was(seen: &Observation, entry: &AccessEntry) -> NewEntry {
 
 fn custom_username<'a>(seen: &Observation, entry: &'a AccessEntry) -> Option<&'a str> {
     entry.custom_username(&seen.principal)
-}
-
-fn warn(goal: &Goal<'_>, seen: &Observation, access: &Access, plan: &mut Plan) {
-    let cluster = &seen.cluster;
-    let creates = !matches!(access, Access::Held | Access::Associate(_));
-    if creates && cluster.authentication_mode != AuthenticationMode::Api {
-        plan.warn(
-            WarningCode::AwsAuthOverridden,
-            format!("While the access entry exists, it decides about `{}`: groups that the aws-auth ConfigMap gives to this principal do not apply.", seen.principal),
-        );
-    }
-    let account = cluster.arn.split(':').nth(4).unwrap_or_default();
-    if seen.principal.account != account {
-        plan.warn(
-            WarningCode::ForeignAccount,
-            format!(
-                "`{}` is a principal of account {}, not of the cluster's account {account}.",
-                seen.principal, seen.principal.account
-            ),
-        );
-    }
-    if seen.principal.looks_like_identity_center() {
-        plan.warn(
-            WarningCode::SsoLookalike,
-            format!("`{}` has a name like a role of IAM Identity Center, but is none: its path is not Identity Center's. Anybody who may create roles can create one with such a name.", seen.principal),
-        );
-    }
-    let old = match access {
-        Access::Replace(old, _) => old,
-        Access::Recreate(replacement) => &replacement.old,
-        _ => return,
-    };
-    let owners = ownership::managed_by(old);
-    if !owners.is_empty() {
-        plan.warn(
-            WarningCode::ManagedElsewhere,
-            format!("Tags show that other tools manage the access entry ({}): they may report a difference, or restore the old entry. Tell their owner.", owners.join(", ")),
-        );
-    }
-    if matches!(access, Access::Replace(..)) {
-        plan.warn(
-            WarningCode::EntryReplaced,
-            "The access entry belonged to a deleted principal with the same ARN. It is replaced by an entry with the access that you asked for. `replacedEntry` shows what the old entry held, and `nextSteps` how to restore it.",
-        );
-    } else {
-        let lost: Vec<_> = old.tags.keys().filter(|key| key.starts_with("aws:")).map(String::as_str).collect();
-        let lost = if lost.is_empty() {
-            String::new()
-        } else {
-            format!(" Tags of AWS can't be set again, so these are gone: {}.", lost.join(", "))
-        };
-        let ends = goal.duration.map_or(String::new(), |_| {
-            format!(" {} is removed from it at the expiry, even if the entry held it before.", goal.policy.name())
-        });
-        plan.warn(
-            WarningCode::EntryRecreated,
-            format!("The access entry is deleted and recreated as it was, because the event says `recreateEntry`: it keeps its groups, username, policies and tags.{lost}{ends}"),
-        );
-    }
 }
 
 fn give(goal: &Goal<'_>, seen: &Observation, access: Access, plan: &mut Plan) {

@@ -2,10 +2,13 @@
 //! the execution. Planning again after execution yields nothing.
 
 use crate::domain::step::Step;
+
 mod end;
+pub mod given;
 mod goal;
 mod grant;
 mod revoke;
+pub mod warnings;
 
 pub use goal::Goal;
 pub use grant::{ensure_recoverable, grant};

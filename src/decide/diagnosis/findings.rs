@@ -1,23 +1,18 @@
-//! What an inspection finds: from everything that was seen to explanations, each with its evidence and, where there is one, the
-//! event that fixes it. Pure.
+//! The findings of an inspection, one kind after the other.
 
-use crate::domain::codes::FindingCode;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::decide::ownership::Installation;
-use crate::decide::plan::{self};
+use super::finding::{Finding, Severity};
+use super::snapshot::{ActiveGrant, ClusterSnapshot, Subject};
+use crate::decide::plan;
 use crate::domain::access_entry::{AccessEntry, EntryState, policy_name};
-use crate::domain::access_scope::AccessScope;
-use crate::domain::arn::PolicyArn;
-use crate::domain::cluster::Cluster;
-use crate::domain::identity::{IamPrincipal, Identity};
+use crate::domain::codes::FindingCode;
+use crate::domain::identity::IamPrincipal;
 use crate::domain::observed_state::is_stale;
-use crate::domain::principal::{PrincipalArn, PrincipalKind};
+use crate::domain::principal::PrincipalArn;
 use crate::domain::sanitize::quoted;
 
 /// How many findings of one code there are at most, and how many principals a list in a finding's evidence names.
@@ -25,142 +20,6 @@ const LONGEST_LIST: usize = 100;
 
 /// How many of a list a finding's message names.
 const IN_WORDS: usize = 3;
-
-/// How grave it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Severity {
-    /// It keeps people out.
-    Error,
-    /// It will, or may.
-    Warning,
-    /// It is good to know.
-    Info,
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Finding {
-    /// A name that programs can look for.
-    pub code: FindingCode,
-    /// How grave it is.
-    pub severity: Severity,
-    /// What it means, for a person.
-    pub message: String,
-    /// What shows it.
-    pub evidence: Value,
-    /// The event to send against it.
-    pub remedy: Option<Value>,
-}
-
-/// Everything that was seen.
-#[derive(Debug, Clone)]
-pub struct ClusterSnapshot {
-    /// The cluster.
-    pub cluster: Cluster,
-    /// Whom the request is about.
-    pub subject: Option<Subject>,
-    /// The access entries that could be read.
-    pub entries: BTreeMap<PrincipalArn, AccessEntry>,
-    /// IAM's principals.
-    pub iam: Iam,
-    /// The revokes that are scheduled.
-    pub pending: Vec<ActiveGrant>,
-    /// Whether those are all.
-    pub all_pending_seen: bool,
-    /// Which access entries are this function's.
-    pub installation: Installation,
-}
-
-/// The principal that a request is about.
-#[derive(Debug, Clone)]
-pub struct Subject {
-    /// As it is known: by the request, by IAM, or by an entry of the cluster.
-    pub arn: Option<PrincipalArn>,
-    /// Its name, without a path.
-    pub name: String,
-    /// As it was sent.
-    pub text: String,
-    /// What IAM says of it.
-    pub iam: IamPrincipal,
-    /// Its entry.
-    pub entry: EntryState,
-}
-
-/// IAM's principals, of the function's own account.
-#[derive(Debug, Clone, Default)]
-pub struct Iam {
-    /// That account.
-    pub account: String,
-    /// Its roles, by name; `None`: IAM did not say.
-    pub roles: Option<BTreeMap<String, Identity>>,
-    /// Its users, by name; `None`: IAM did not say.
-    pub users: Option<BTreeMap<String, Identity>>,
-    /// What it said of single ones, where it did not list them.
-    pub answers: BTreeMap<PrincipalArn, IamPrincipal>,
-}
-
-impl Iam {
-    /// What IAM says of a principal.
-    #[must_use]
-    pub fn lookup(&self, arn: &PrincipalArn) -> IamPrincipal {
-        let known = match arn.kind {
-            PrincipalKind::Role => &self.roles,
-            PrincipalKind::User => &self.users,
-        };
-        match known {
-            Some(_) if arn.account != self.account => {
-                IamPrincipal::Unknown { reason: format!("it lives in account {}", arn.account) }
-            }
-            Some(known) => match known.get(&arn.name) {
-                Some(identity) if identity.arn == *arn => IamPrincipal::Exists { created_at: identity.created_at },
-                other => IamPrincipal::Absent { instead: other.map(|identity| identity.arn.clone()) },
-            },
-            None => {
-                let answers = self.answers.get(arn).cloned();
-                answers.unwrap_or_else(|| IamPrincipal::Unknown { reason: "IAM did not answer".to_owned() })
-            }
-        }
-    }
-
-    /// The role that the permission set of a dead role has now: of several, the youngest; `None` if there is none, or if two are of the
-    /// same age.
-    fn successor(&self, dead: &PrincipalArn) -> Option<&PrincipalArn> {
-        let set = dead.permission_set()?;
-        let roles = self.roles.as_ref().filter(|_| dead.account == self.account)?;
-        let of_set = |role: &&Identity| role.arn.permission_set() == Some(set) && role.arn != *dead;
-        let mut present: Vec<&Identity> = roles.values().filter(of_set).collect();
-        present.sort_by_key(|role| std::cmp::Reverse(role.created_at));
-        match present.as_slice() {
-            [only] => Some(&only.arn),
-            [youngest, next, ..] if youngest.created_at > next.created_at => Some(&youngest.arn),
-            _ => None,
-        }
-    }
-}
-
-/// A grant that is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ActiveGrant {
-    /// Whose.
-    pub principal_arn: String,
-    /// By which policy.
-    pub policy_arn: String,
-    /// Until when; `None`: until it is revoked, or not known.
-    pub expires_at: Option<Timestamp>,
-    /// Whether that is known.
-    #[serde(skip)]
-    pub end_is_known: bool,
-}
-
-impl fmt::Display for ActiveGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let endless = if self.end_is_known { "it is revoked" } else { "nobody could see when" };
-        let end = self.expires_at.map_or(endless.to_owned(), |end| end.to_string());
-        write!(f, "{} to `{}` until {end}", policy_name(&self.policy_arn), self.principal_arn)
-    }
-}
 
 /// Explains what was seen, the gravest first; and how many findings were left out, for there were too many of their kind.
 #[must_use]
@@ -237,7 +96,7 @@ impl Findings<'_> {
         if !cluster.authentication_mode.has_access_entries() {
             let remedy = self.snapshot.subject.as_ref().and_then(|subject| {
                 let arn = subject.arn.as_ref().filter(|_| plan::ensure_recoverable(cluster).is_ok())?;
-                (!matches!(subject.iam, IamPrincipal::Absent { .. })).then(|| self.grant(arn))
+                (!matches!(subject.iam, IamPrincipal::Absent { .. })).then(|| self.snapshot.grant(arn))
             });
             self.add(
                 FindingCode::AuthenticationModeConfigMap,
@@ -274,7 +133,7 @@ impl Findings<'_> {
                 Some(arn) => format!("IAM knows no `{named}`, but `{arn}`, of the same name under another path"),
                 None => format!("IAM knows no `{named}`: it was deleted, or its name or account is wrong"),
             };
-            let remedy = instead.map(|arn| self.grant(arn));
+            let remedy = instead.map(|arn| self.snapshot.grant(arn));
             let evidence = json!({ "principalArn": named, "instead": instead.map(PrincipalArn::as_str) });
             return self.add(FindingCode::PrincipalNotFound, Severity::Error, message, evidence, remedy);
         }
@@ -311,7 +170,7 @@ impl Findings<'_> {
                 Severity::Error,
                 format!("`{arn}` has no access entry on the cluster{}", self.by_config_map()),
                 json!({ "principalArn": arn.as_str() }),
-                Some(self.grant(arn)),
+                Some(self.snapshot.grant(arn)),
             ),
         }
     }
@@ -402,7 +261,7 @@ impl Findings<'_> {
             severity,
             format!("the access entry of `{arn}` belongs to a deleted principal with the same ARN: it looks healthy and gives the present one no access; a grant replaces it by an entry with just what is asked for, and shows what it held"),
             json!({ "principalArn": arn.as_str(), "entryCreatedAt": entry.created_at, "principalCreatedAt": principal_created_at }),
-            self.grant_like(arn, Some(entry)),
+            self.snapshot.grant_like(arn, Some(entry)),
         );
     }
 
@@ -419,7 +278,7 @@ impl Findings<'_> {
             severity,
             format!("the access entry of `{arn}` has no access policy, {what}"),
             json!({ "principalArn": arn.as_str(), "kubernetesGroups": entry.kubernetes_groups }),
-            Some(self.grant(arn)),
+            Some(self.snapshot.grant(arn)),
         );
     }
 
@@ -437,7 +296,7 @@ impl Findings<'_> {
                 "newPrincipalArn": new.as_str(),
                 "oldAccessPolicies": entry.map(|entry| &entry.access_policies),
             }),
-            self.grant_like(new, entry),
+            self.snapshot.grant_like(new, entry),
         );
     }
 
@@ -451,7 +310,7 @@ impl Findings<'_> {
             .filter(|(arn, entry)| {
                 let iam = snapshot.iam.lookup(arn);
                 Some(*arn) != subject
-                    && is_administrator(entry)
+                    && entry.is_cluster_admin()
                     && !matches!(iam, IamPrincipal::Absent { .. })
                     && !is_stale(&iam, entry)
             })
@@ -511,29 +370,6 @@ impl Findings<'_> {
             None,
         );
     }
-
-    /// A grant of what the event's defaults say.
-    fn grant(&self, arn: &PrincipalArn) -> Value {
-        json!({ "action": "grant", "clusterName": self.snapshot.cluster.arn, "principalArn": arn.as_str() })
-    }
-
-    /// A grant of what an entry has, and of no more; of an entry that has groups alone, none. Of several policies, one: the rest of
-    /// an entry that is recreated comes with it, that of a replaced role is granted in the same way.
-    fn grant_like(&self, arn: &PrincipalArn, like: Option<&AccessEntry>) -> Option<Value> {
-        let Some(entry) = like else {
-            return Some(self.grant(arn));
-        };
-        let policies = &entry.access_policies;
-        let best = policies.iter().find(|held| policy_name(&held.policy_arn) == PolicyArn::CLUSTER_ADMIN);
-        let held = best.or(policies.first())?;
-        Some(json!({
-            "action": "grant",
-            "clusterName": self.snapshot.cluster.arn,
-            "principalArn": arn.as_str(),
-            "policyArn": held.policy_arn,
-            "accessScope": held.access_scope,
-        }))
-    }
 }
 
 /// The first of a list, in words.
@@ -544,11 +380,4 @@ fn some(list: impl ExactSizeIterator<Item: fmt::Display>) -> String {
         words.push(format!("and {more} more"));
     }
     words.join(", ")
-}
-
-fn is_administrator(entry: &AccessEntry) -> bool {
-    entry.r#type == "STANDARD"
-        && entry.access_policies.iter().any(|held| {
-            policy_name(&held.policy_arn) == PolicyArn::CLUSTER_ADMIN && held.access_scope == AccessScope::Cluster
-        })
 }
