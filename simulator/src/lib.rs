@@ -9,7 +9,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`world`] | the state: accounts, clusters, access entries, IAM principals, and what time does to them |
+//! | [`world`] | one AWS, made of the data in `state`: accounts, clusters, access entries, IAM principals |
+//! | `services` | what each AWS service does with it, and what time does |
+//! | `authorization` | who may call what, by [`policy`] |
 //! | [`operation`] | the API operations as types, with their exact errors |
 //! | [`policy`] | IAM policies: who may call what, with condition keys |
 //! | [`wire`] | HTTP request to operation, result to HTTP response (rest-json and query protocols) |
@@ -24,6 +26,7 @@
 //! | [`interrupt`] | the wish that a program should end |
 
 mod api_server;
+mod authorization;
 pub mod fault;
 pub mod gate;
 pub mod interrupt;
@@ -34,7 +37,9 @@ pub mod operation;
 pub mod policy;
 pub mod scenario;
 pub mod server;
+mod services;
 pub mod simulation;
+mod state;
 mod tls;
 pub mod wire;
 pub mod world;

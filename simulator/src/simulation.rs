@@ -12,8 +12,9 @@ use crate::api_server;
 use crate::fault::{self, Fault, Kind};
 use crate::gate::Gate;
 use crate::operation::{Answer, ApiError};
+use crate::state::moment::{after, uuid};
 use crate::wire::{self, Incoming};
-use crate::world::{Delivery, World, after, uuid};
+use crate::world::{Delivery, World};
 
 /// The number in the id of the first request.
 const FIRST_REQUEST: u64 = 0xca11_0000_0000;

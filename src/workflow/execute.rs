@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::decide::expiry::digest;
 use crate::decide::history::{History, StepResult};
 use crate::decide::plan::Plan;
 use crate::domain::access_entry::{Ends, NewEntry, policy_name};
@@ -90,7 +91,7 @@ impl Executor<'_> {
                 let recreates = matches!(step, Step::RecreateEntry(_));
                 self.replace_entry(step, replacement, recreates, recorder).await
             }
-            Step::CreateEntry(entry) => self.create_entry(entry, false, recorder).await,
+            Step::CreateEntry(entry) => self.create_entry(step, entry, false, recorder).await,
             Step::TagEntry { arn, ends } => Ok(tag_best_effort(self.context, arn, *ends, recorder).await),
             Step::AssociatePolicy { policy, scope } => self.associate(policy, scope, false, recorder).await,
             Step::DisassociatePolicy { policy } => {
@@ -171,6 +172,13 @@ impl Executor<'_> {
         }
     }
 
+    /// A client token of the EKS API, from the request id, the step's key, and the moment: all attempts at a step have one effect, also if
+    /// an answer is lost. A later pass, or a retry of the request, is another step: what it finds gone, it creates again.
+    pub(crate) fn client_token(&self, step: &Step, what: &str) -> String {
+        let (kind, target) = step.key();
+        digest(&[self.context.request_id, kind, target, what, &self.context.now().to_string()], 64)
+    }
+
     fn propagation(&self) -> Deadline {
         self.context.aws.deadline.min(Deadline::after(PROPAGATION))
     }
@@ -195,6 +203,7 @@ impl Executor<'_> {
 
     pub(crate) async fn create_entry(
         &mut self,
+        step: &Step,
         entry: &NewEntry,
         replacing: bool,
         recorder: &mut Recorder,
@@ -209,7 +218,12 @@ impl Executor<'_> {
         };
         let limit = self.propagation();
         let (aws, name, principal) = (self.context.aws, &self.cluster.name, self.principal);
-        let call = async |entry: &NewEntry| aws.create_access_entry(name, principal, entry, None).await;
+        let tokens = [self.client_token(step, "tagged"), self.client_token(step, "bare")];
+        let call = async |entry: &NewEntry| {
+            let [tagged, bare] = &tokens;
+            let token = if entry.tags.is_empty() { bare } else { tagged };
+            aws.create_access_entry(name, principal, entry, Some(token)).await
+        };
         let mut timed = persist(Operation::CreateAccessEntry, limit, again, async || call(entry).await).await;
         // Not every refusal names the action, so any may be about the tags.
         if !entry.tags.is_empty() && matches!(&timed.answer, Err(error) if error.kind == Kind::Denied) {

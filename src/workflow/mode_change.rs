@@ -28,7 +28,8 @@ impl Executor<'_> {
         recorder: &mut Recorder,
     ) -> Result<StepResult, Failure> {
         let again = |error: &ApiError| error.kind == Kind::InUse;
-        let call = async || self.context.aws.update_cluster_config(&self.cluster.name, None).await;
+        let token = self.client_token(step, "");
+        let call = async || self.context.aws.update_cluster_config(&self.cluster.name, Some(&token)).await;
         let timed = persist(Operation::UpdateClusterConfig, self.mode_deadline, again, call).await;
         match &timed.answer {
             Err(error) if error.kind == Kind::InUse => {

@@ -65,7 +65,7 @@ impl Executor<'_> {
         let timed = TimedCall::call(Operation::DeleteAccessEntry, call).await;
         recorder.call(timed, |()| step.describe())?;
         recorder.record.changed(Operation::DeleteAccessEntry, if recreates { RECREATING } else { REPLACING });
-        let created = self.create_entry(&replacement.new, true, recorder).await?;
+        let created = self.create_entry(step, &replacement.new, true, recorder).await?;
         if created != StepResult::Applied {
             return Ok(created);
         }

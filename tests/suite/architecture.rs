@@ -112,7 +112,7 @@ fn folders_import_only_from_those_below_them() {
 
 #[test]
 fn no_file_imports_one_that_imports_it() {
-    for folder in ["src", "chat/src"] {
+    for folder in ["src", "chat/src", "simulator/src"] {
         let modules = Modules::read(folder);
         let mut imports = modules.imports();
         // What imports nothing that is left is in no circle.

@@ -2,22 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::partition_of;
-use super::{Caller, World, uuid};
 use crate::operation::{ApiError, Entry};
+use crate::state::bus_event::BusEvent;
+use crate::state::moment::uuid;
+use crate::world::World;
 
 /// The largest entry, in bytes.
 const LARGEST_ENTRY: usize = 256 * 1024;
-
-/// An event that was put on a bus.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "the names are those of the API")]
-pub struct BusEvent {
-    pub bus: String,
-    pub source: String,
-    pub detail_type: String,
-    pub detail: Value,
-}
 
 impl World {
     /// An event bus. The bus `default` is always there.
@@ -35,7 +26,7 @@ impl World {
 
     /// # Errors
     /// What `EventBridge` would answer.
-    pub(super) fn put_events(&mut self, entries: &[Entry]) -> Result<Value, ApiError> {
+    pub(crate) fn put_events(&mut self, entries: &[Entry]) -> Result<Value, ApiError> {
         let mut answers = Vec::new();
         let mut failed = 0;
         for entry in entries {
@@ -60,10 +51,4 @@ impl World {
         }
         Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
     }
-}
-
-/// The ARN of the bus that a call is about.
-pub(super) fn arn(caller: &Caller, region: &str, entries: &[Entry]) -> String {
-    let bus = entries.first().and_then(|entry| entry.bus.rsplit('/').next()).unwrap_or("default");
-    format!("arn:{}:events:{region}:{}:event-bus/{bus}", partition_of(region), caller.account)
 }

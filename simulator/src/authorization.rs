@@ -7,11 +7,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::cluster::{Cluster, partition_of};
-use super::entry::{self, Entry, Resource};
-use super::{Caller, World, event_bridge, scheduler};
 use crate::operation::{ApiError, Operation};
 use crate::policy::Question;
+use crate::state::bus_event::{self};
+use crate::state::caller::Caller;
+use crate::state::cluster::Cluster;
+use crate::state::entry::Entry;
+use crate::state::entry::arn as entry_arn;
+use crate::state::resource::{Resource, partition_of};
+use crate::state::schedule;
+use crate::world::World;
 
 /// The condition keys of a call, in lower case, with their values. A key without values counts as absent.
 #[derive(Default)]
@@ -72,7 +77,7 @@ impl Keys {
 impl World {
     /// # Errors
     /// If the caller's policy does not allow the call.
-    pub(super) fn authorize(&self, caller: &Caller, region: &str, operation: &Operation) -> Result<(), ApiError> {
+    pub(crate) fn authorize(&self, caller: &Caller, region: &str, operation: &Operation) -> Result<(), ApiError> {
         if matches!(operation, Operation::GetCallerIdentity) {
             return Ok(());
         }
@@ -96,7 +101,7 @@ impl World {
         if !entry.tags.is_empty() {
             let partition = partition_of(region);
             let resource =
-                entry::arn(partition, region, &caller.account, cluster, &entry.principal, self.ids.wrapping_add(1));
+                entry_arn(partition, region, &caller.account, cluster, &entry.principal, self.ids.wrapping_add(1));
             let action = "eks:TagResource".to_owned();
             self.decide(caller, "eks", &Question { action, resource, context: question.context })?;
         }
@@ -147,11 +152,11 @@ impl World {
             Operation::ListRoles { path_prefix, .. } => list_resource(caller, "role", path_prefix.as_deref()),
             Operation::ListUsers { path_prefix, .. } => list_resource(caller, "user", path_prefix.as_deref()),
             Operation::CreateSchedule { schedule } | Operation::UpdateSchedule { schedule } => {
-                scheduler::arn(caller, region, &schedule.group, &schedule.name)
+                schedule::arn(caller, region, &schedule.group, &schedule.name)
             }
-            Operation::PutEvents { entries } => event_bridge::arn(caller, region, entries),
+            Operation::PutEvents { entries } => bus_event::arn(caller, region, entries),
             Operation::GetSchedule { group, name } | Operation::DeleteSchedule { group, name } => {
-                scheduler::arn(caller, region, group, name)
+                schedule::arn(caller, region, group, name)
             }
             Operation::DescribeNodegroup { cluster, nodegroup } => {
                 self.nodes_resource(caller, region, cluster, "nodegroup", nodegroup)
@@ -215,7 +220,7 @@ impl World {
         }
         keys.set("eks:clusterName", [&cluster.to_owned()]);
         keys.set("eks:principalArn", [&principal.to_owned()]);
-        entry::arn(partition_of(region), region, &caller.account, cluster, principal, 0)
+        entry_arn(partition_of(region), region, &caller.account, cluster, principal, 0)
     }
 
     fn cluster_called(&self, caller: &Caller, region: &str, name: &str) -> Option<&Cluster> {

@@ -3,28 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
-use super::page::paged;
-use super::uuid;
 use crate::operation::{ApiError, Operation};
-
-/// Where the ids of node groups and of Fargate profiles begin.
-const NODEGROUPS: u64 = 0x00de_0000;
-const PROFILES: u64 = 0x0fa6_0000;
-
-/// A node group or a Fargate profile: its name and its role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Nodes {
-    pub(super) name: String,
-    pub(super) role: String,
-    id: String,
-}
-
-impl Nodes {
-    fn new(name: &str, role: &str, id: u64) -> Self {
-        Self { name: name.to_owned(), role: role.to_owned(), id: uuid(id) }
-    }
-}
+use crate::services::page::paged;
+use crate::state::cluster::Cluster;
+use crate::state::nodes::{NODEGROUPS, Nodes, PROFILES};
 
 impl Cluster {
     /// With a managed node group. EKS makes an entry of type `EC2_LINUX` for its role when the authentication mode changes from
@@ -64,7 +46,7 @@ impl Cluster {
     }
 
     /// The roles that EKS makes entries for when the mode changes, and the types of these entries.
-    pub(super) fn migrated_roles(&self) -> Vec<(&str, &'static str)> {
+    pub(crate) fn migrated_roles(&self) -> Vec<(&str, &'static str)> {
         if !self.makes_node_entries {
             return Vec::new();
         }
@@ -74,7 +56,7 @@ impl Cluster {
 
     /// # Errors
     /// What EKS would answer.
-    pub(super) fn call_nodes(&self, operation: &Operation) -> Result<Value, ApiError> {
+    pub(crate) fn call_nodes(&self, operation: &Operation) -> Result<Value, ApiError> {
         let names = |all: &[Nodes]| {
             let mut names: Vec<_> = all.iter().map(|nodes| nodes.name.clone()).collect();
             names.sort();
@@ -141,7 +123,7 @@ impl Cluster {
     }
 
     /// The ARN of what an operation describes. Of one that doesn't exist, the id is not known.
-    pub(super) fn described_nodes_arn(&self, kind: &str, name: &str) -> Option<String> {
+    pub(crate) fn described_nodes_arn(&self, kind: &str, name: &str) -> Option<String> {
         let all = if kind == "nodegroup" { &self.nodegroups } else { &self.fargate_profiles };
         all.iter().find(|nodes| nodes.name == name).map(|nodes| self.nodes_arn(kind, name, &nodes.id))
     }

@@ -1,19 +1,20 @@
 //! What is wrong with a call whatever the cluster: answered before the cluster is looked up (facts §3.1; measured by
 //! cdk-preflight: a service-linked role, a reserved prefix and a user with a node's type are refused on no cluster at all).
 
-use super::scheduler;
 use crate::operation::{ApiError, NewEntry, Operation, Scope};
+use crate::services::scheduler;
 
 /// Usernames and groups must not begin with these (facts §3.2, §3.3; "Create access entries" in the UG).
 const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
+
 /// The types of nodes, in the order of EKS's message (facts §3.4).
-pub(super) const NODE_TYPES: [&str; 5] = ["EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2"];
+pub(crate) const NODE_TYPES: [&str; 5] = ["EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2"];
 
 /// Types that are neither: `STANDARD`, and nodes of `SageMaker` `HyperPod`.
 const OTHER_TYPES: [&str; 2] = ["STANDARD", "HYPERPOD_LINUX"];
 
 /// Checks a call by itself.
-pub(super) fn check(operation: &Operation) -> Result<(), ApiError> {
+pub(crate) fn check(operation: &Operation) -> Result<(), ApiError> {
     match operation {
         Operation::CreateAccessEntry { entry, .. } => check_new_entry(entry),
         Operation::UpdateAccessEntry { principal, change, .. } => {

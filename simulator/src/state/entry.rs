@@ -1,13 +1,13 @@
-//! Access entries, and the policies associated with them.
+//! Access entries, with what is associated with them.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
-use super::{World, epoch, uuid};
 use crate::operation::Scope;
+use crate::state::moment::{START, epoch, uuid};
+use crate::state::resource::Resource;
 
 /// An access entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +29,10 @@ pub struct Entry {
     pub policies: BTreeMap<String, Association>,
     /// When it was made.
     pub created_at: Timestamp,
-    pub(super) modified_at: Timestamp,
-    pub(super) arn: String,
+    pub(crate) modified_at: Timestamp,
+    pub(crate) arn: String,
     /// From when Describe, List and Associate know it.
-    pub(super) visible_from: Timestamp,
+    pub(crate) visible_from: Timestamp,
 }
 
 /// A policy associated with an entry.
@@ -40,8 +40,8 @@ pub struct Entry {
 pub struct Association {
     /// How far it reaches.
     pub scope: Scope,
-    pub(super) associated_at: Timestamp,
-    pub(super) modified_at: Timestamp,
+    pub(crate) associated_at: Timestamp,
+    pub(crate) modified_at: Timestamp,
 }
 
 /// What of an entry there is to compare: not its age, nor what EKS makes up.
@@ -63,7 +63,7 @@ impl Entry {
     /// A `STANDARD` entry without policies, made an hour before it all begins.
     #[must_use]
     pub fn new(principal: &str) -> Self {
-        let made = World::START.saturating_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(World::START);
+        let made = START.saturating_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(START);
         Self {
             principal: principal.to_owned(),
             principal_id: None,
@@ -134,7 +134,7 @@ impl Entry {
         self
     }
 
-    pub(super) fn snapshot(&self) -> EntrySnapshot {
+    pub(crate) fn snapshot(&self) -> EntrySnapshot {
         EntrySnapshot {
             kind: self.kind.clone(),
             username: self.username.clone(),
@@ -144,16 +144,7 @@ impl Entry {
         }
     }
 
-    /// On a cluster it gets its ARN and, where none was given, its username.
-    pub(super) fn in_cluster(mut self, cluster: &Cluster, id: u64) -> Self {
-        self.arn = arn(cluster.partition(), &cluster.region, &cluster.account, &cluster.name, &self.principal, id);
-        if self.username.is_empty() {
-            self.username = default_username(&self.kind, &self.principal);
-        }
-        self
-    }
-
-    pub(super) fn json(&self, cluster: &str) -> Value {
+    pub(crate) fn json(&self, cluster: &str) -> Value {
         json!({
             "clusterName": cluster, "principalArn": self.principal, "kubernetesGroups": self.groups,
             "accessEntryArn": self.arn, "createdAt": epoch(self.created_at), "modifiedAt": epoch(self.modified_at),
@@ -164,14 +155,14 @@ impl Entry {
 
 /// An entry's ARN leaves the principal's path out: `access-entry/CLUSTER/role/ACCOUNT/NAME/UUID` (facts §3.10; seen in the AWS
 /// managed policy `AmazonEKSServiceRolePolicy`).
-pub(super) fn arn(partition: &str, region: &str, account: &str, cluster: &str, principal: &str, id: u64) -> String {
+pub(crate) fn arn(partition: &str, region: &str, account: &str, cluster: &str, principal: &str, id: u64) -> String {
     let Resource { account: owner, kind, name, .. } = Resource::of(principal);
     format!("arn:{partition}:eks:{region}:{account}:access-entry/{cluster}/{kind}/{owner}/{name}/{}", uuid(id))
 }
 
 /// A user is its own ARN, a role its sessions', without its path; nodes are nodes (facts §3.2; "Create access entries" in the
 /// UG).
-fn default_username(kind: &str, principal: &str) -> String {
+pub(crate) fn default_username(kind: &str, principal: &str) -> String {
     let resource = Resource::of(principal);
     match (kind, resource.kind) {
         ("EC2_LINUX" | "EC2_WINDOWS" | "EC2", _) => "system:node:{{EC2PrivateDNSName}}".to_owned(),
@@ -184,33 +175,8 @@ fn default_username(kind: &str, principal: &str) -> String {
     }
 }
 
-/// The parts of a principal's ARN.
-pub(super) struct Resource<'a> {
-    pub(super) partition: &'a str,
-    pub(super) account: &'a str,
-    /// `role`, `user` or `root`.
-    pub(super) kind: &'a str,
-    /// Without the path.
-    pub(super) name: &'a str,
-}
-
-impl<'a> Resource<'a> {
-    pub(super) fn of(arn: &'a str) -> Self {
-        let mut fields = arn.splitn(6, ':').skip(1);
-        let partition = fields.next().unwrap_or_default();
-        let account = fields.nth(2).unwrap_or_default();
-        let resource = fields.next().unwrap_or_default();
-        Self {
-            partition,
-            account,
-            kind: resource.split('/').next().unwrap_or_default(),
-            name: resource.rsplit('/').next().unwrap_or_default(),
-        }
-    }
-}
-
 impl Association {
-    pub(super) fn json(&self, policy: &str) -> Value {
+    pub(crate) fn json(&self, policy: &str) -> Value {
         json!({
             "policyArn": policy, "accessScope": self.scope.json(),
             "associatedAt": epoch(self.associated_at), "modifiedAt": epoch(self.modified_at)

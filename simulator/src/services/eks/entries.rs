@@ -1,29 +1,20 @@
 //! What is done with a cluster's access entries.
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, Mode};
-use super::entry::{Association, Entry, Resource};
-use super::page::paged;
-use super::principal::Principal;
-use super::shape::NODE_TYPES;
-use super::{Delays, access_policy, after};
 use crate::operation::{ApiError, EntryChange, NewEntry, Operation, Scope};
-
-/// What a call on a cluster needs to know beside it.
-pub(super) struct Context<'a> {
-    pub(super) now: Timestamp,
-    pub(super) id: u64,
-    pub(super) delays: Delays,
-    pub(super) quota: usize,
-    pub(super) principals: &'a BTreeMap<String, Principal>,
-}
+use crate::services::eks::access_policy;
+use crate::services::eks::context::Context;
+use crate::services::eks::shape::NODE_TYPES;
+use crate::services::page::paged;
+use crate::state::cluster::Cluster;
+use crate::state::entry::{Association, Entry};
+use crate::state::mode::Mode;
+use crate::state::moment::after;
+use crate::state::resource::Resource;
 
 impl Cluster {
-    pub(super) fn call_entries(&mut self, operation: &Operation, context: &Context<'_>) -> Result<Value, ApiError> {
+    pub(crate) fn call_entries(&mut self, operation: &Operation, context: &Context<'_>) -> Result<Value, ApiError> {
         self.require_control_plane()?;
         self.require_entries(context)?;
         let name = self.name.clone();
@@ -104,7 +95,7 @@ impl Cluster {
     }
 
     /// An entry, as far as it can be seen yet (facts §3.6, §4.3; terraform-provider-aws pull request 35736).
-    fn entry(&mut self, principal: &str, context: &Context<'_>) -> Result<&mut Entry, ApiError> {
+    pub(crate) fn entry(&mut self, principal: &str, context: &Context<'_>) -> Result<&mut Entry, ApiError> {
         self.entries.get_mut(principal).filter(|entry| entry.visible_from <= context.now).ok_or_else(entry_not_found)
     }
 
@@ -143,7 +134,7 @@ impl Cluster {
             visible_from: after(context.now, context.delays.entry),
             ..Entry::new(&new.principal).of_kind(kind).made_at(context.now)
         };
-        let entry = entry.in_cluster(self, context.id);
+        let entry = self.own_entry(entry, context.id);
         let shown = json!({ "accessEntry": entry.json(&self.name) });
         self.entries.insert(new.principal.clone(), entry);
         self.publish(&new.principal, context);

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use crate::operation::{ApiError, Page};
 
 /// One page of a list, of at most 100 (facts §1.2; `ListAccessEntries` in the API reference). Tokens are places in it.
-pub(super) fn paged(field: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
+pub(crate) fn paged(field: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
     paged_as(field, "nextToken", all, page)
 }
 
 /// The same, of a service that calls the token otherwise.
-pub(super) fn paged_as(field: &str, token: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
+pub(crate) fn paged_as(field: &str, token: &str, all: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
     let most = page.max_results.unwrap_or(100);
     if !(1..=100).contains(&most) {
         return Err(ApiError::invalid_parameter("maxResults must be between 1 and 100"));

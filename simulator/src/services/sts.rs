@@ -1,52 +1,14 @@
 //! STS: who a caller is, and roles that can be assumed.
 
-use super::entry::Resource;
-use super::{Caller, World};
 use crate::operation::{Answer, ApiError, element};
 use crate::policy::{Limit, Policy};
+use crate::state::caller::Caller;
+use crate::state::resource::Resource;
+use crate::state::role::{AssumableRole, AssumedRole};
+use crate::world::World;
 
 /// The longest session policy, in characters (facts §12.6).
 const LONGEST_SESSION_POLICY: usize = 2048;
-
-/// A call of `AssumeRole` that the caller's own policy allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssumedRole {
-    /// The role.
-    pub role_arn: String,
-    /// The external id that was sent.
-    pub external_id: Option<String>,
-    /// The text of the session policy that was sent.
-    pub policy: Option<String>,
-    /// The name of the session.
-    pub session_name: String,
-    /// The ARN of the caller.
-    pub caller_arn: String,
-    /// Whether credentials were issued. If not, STS refused the call: the role doesn't trust the caller, or a parameter is wrong.
-    pub granted: bool,
-}
-
-/// A role that can be assumed, for work in another account.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct AssumableRole {
-    trusted: String,
-    external_id: Option<String>,
-    policy: Policy,
-}
-
-impl AssumableRole {
-    /// An account trusts whom it trusts: all of it, one role of it, or one session ("AWS JSON policy elements: Principal" in the
-    /// IAM User Guide).
-    fn trusts(&self, caller: &Caller) -> bool {
-        let session = Resource::of(&caller.arn);
-        let role = caller.arn.split('/').nth(1).unwrap_or_default();
-        let trusted = Resource::of(&self.trusted);
-        self.trusted == caller.account
-            || self.trusted == caller.arn
-            || (trusted.kind == "root" && trusted.account == caller.account)
-            || (session.kind == "assumed-role"
-                && (trusted.account, trusted.kind, trusted.name) == (session.account, "role", role))
-    }
-}
 
 impl World {
     /// A role that may be taken on by `trusted`: an account, by its number or its root's ARN, or a role's or session's ARN; and
@@ -75,7 +37,7 @@ impl World {
     ///
     /// # Errors
     /// What STS would answer.
-    pub(super) fn assume_role(
+    pub(crate) fn assume_role(
         &mut self,
         caller: &Caller,
         role_arn: &str,
@@ -163,7 +125,7 @@ fn session_policy(text: &str) -> Result<Policy, ApiError> {
 }
 
 /// `GetCallerIdentity`: nobody needs a permission for it (facts §1.3; `GetCallerIdentity` in STS's API reference).
-pub(super) fn identity(caller: &Caller) -> Answer {
+pub(crate) fn identity(caller: &Caller) -> Answer {
     let elements = [("UserId", &caller.user_id), ("Account", &caller.account), ("Arn", &caller.arn)];
     Answer::Xml(elements.map(|(name, text)| element(name, text)).concat())
 }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::entry::Resource;
-use super::{World, after};
-use crate::operation::{Answer, ApiError, Page, element};
+use crate::operation::element;
+use crate::state::moment::{START, after};
+use crate::state::resource::Resource;
 
 /// What a URL-encoded policy document encodes: everything but RFC 3986's unreserved characters (`Role` in the IAM API reference).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -27,9 +27,9 @@ pub struct Principal {
 
 /// One existence of a principal: its unique id stays the same during it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Life {
-    id: String,
-    from: Timestamp,
+pub(crate) struct Life {
+    pub(crate) id: String,
+    pub(crate) from: Timestamp,
     until: Option<Timestamp>,
 }
 
@@ -37,10 +37,7 @@ impl Principal {
     /// One that has existed for a year.
     #[must_use]
     pub fn new(arn: &str) -> Self {
-        Self::made_at(
-            arn,
-            World::START.saturating_sub(jiff::SignedDuration::from_hours(24 * 365)).unwrap_or(World::START),
-        )
+        Self::made_at(arn, START.saturating_sub(jiff::SignedDuration::from_hours(24 * 365)).unwrap_or(START))
     }
 
     /// One that exists from then on.
@@ -115,7 +112,7 @@ impl Principal {
         }
     }
 
-    fn life_at(&self, now: Timestamp) -> Option<&Life> {
+    pub(crate) fn life_at(&self, now: Timestamp) -> Option<&Life> {
         self.lives.iter().find(|life| life.from <= now && life.until.is_none_or(|until| now < until))
     }
 
@@ -126,75 +123,14 @@ impl Principal {
     }
 
     /// Its unique id as EKS knows it at a time.
-    pub(super) fn id_to_eks(&self, now: Timestamp) -> Option<String> {
+    pub(crate) fn id_to_eks(&self, now: Timestamp) -> Option<String> {
         self.life_at(now).filter(|life| after(life.from, self.eks_lag) <= now).map(|life| life.id.clone())
-    }
-}
-
-impl World {
-    /// The role or user of an account by its name alone, which is unique in it whatever the path (facts §5; "IAM identifiers"
-    /// in the IAM User Guide).
-    pub(super) fn principal_named(&self, account: &str, kind: &str, name: &str) -> Option<&Principal> {
-        self.principals.values().find(|principal| {
-            let Resource { account: owner, kind: is, name: called, .. } = Resource::of(&principal.arn);
-            (owner, is, called) == (account, kind, name) && principal.life_at(self.now).is_some()
-        })
-    }
-
-    /// `GetRole` and `GetUser`.
-    pub(super) fn get_principal(&self, account: &str, kind: &str, name: &str) -> Result<Answer, ApiError> {
-        let found = self.principal_named(account, kind, name);
-        match found.and_then(|principal| principal.shown(self.now)) {
-            Some(shown) => Ok(Answer::Xml(format!("<{title}>{shown}</{title}>", title = title(kind)))),
-            None => Err(ApiError::no_such_entity(format!("The {kind} with name {name} cannot be found."))),
-        }
-    }
-
-    /// `ListRoles` and `ListUsers`: the living ones of an account, in order of name, in pages of 100, or of up to 1,000
-    /// (`ListRoles` in the IAM API reference).
-    pub(super) fn list_principals(
-        &self,
-        account: &str,
-        kind: &str,
-        path_prefix: Option<&str>,
-        page: &Page,
-    ) -> Result<Answer, ApiError> {
-        let most = page.max_results.unwrap_or(100);
-        if !(1..=1000).contains(&most) {
-            return Err(ApiError::validation(
-                "1 validation error detected: Value at 'maxItems' failed to satisfy constraint",
-            ));
-        }
-        let from: usize =
-            page.next_token.as_deref().map_or(Ok(0), str::parse).map_err(|_| ApiError::validation("Invalid Marker"))?;
-        let mut all: Vec<&Principal> = self
-            .principals
-            .values()
-            .filter(|principal| {
-                let Resource { account: owner, kind: is, .. } = Resource::of(&principal.arn);
-                (owner, is) == (account, kind)
-                    && principal.path().starts_with(path_prefix.unwrap_or("/"))
-                    && principal.life_at(self.now).is_some()
-            })
-            .collect();
-        all.sort_by_key(|principal| Resource::of(&principal.arn).name);
-        let shown = all.iter().skip(from).take(most).filter_map(|principal| principal.shown(self.now));
-        let members: Vec<String> = shown.map(|shown| format!("<member>{shown}</member>")).collect();
-        let end = from.saturating_add(most);
-        let truncated = end < all.len();
-        let marker = if truncated { element("Marker", &end.to_string()) } else { String::new() };
-        let list = format!("{}s", title(kind));
-        Ok(Answer::Xml(format!(
-            "<{list}>{}</{list}>{}{marker}",
-            members.concat(),
-            element("IsTruncated", &truncated.to_string())
-        )))
     }
 }
 
 impl Principal {
     /// As IAM shows it; `None` while it does not exist.
-    fn shown(&self, now: Timestamp) -> Option<String> {
+    pub(crate) fn shown(&self, now: Timestamp) -> Option<String> {
         let life = self.life_at(now)?;
         let Resource { kind, name, .. } = Resource::of(&self.arn);
         // IAM's dates have no fractions.
@@ -215,7 +151,7 @@ impl Principal {
         Some(shown)
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         let Resource { kind, name, .. } = Resource::of(&self.arn);
         let resource = self.arn.splitn(6, ':').nth(5).and_then(|resource| resource.strip_prefix(kind));
         resource.and_then(|rest| rest.strip_suffix(name)).unwrap_or("/")
@@ -227,7 +163,7 @@ fn trust_policy(principal: &serde_json::Value) -> String {
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
-fn title(kind: &str) -> &'static str {
+pub(crate) fn title(kind: &str) -> &'static str {
     if kind == "role" { "Role" } else { "User" }
 }
 

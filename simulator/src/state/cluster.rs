@@ -1,19 +1,18 @@
-//! Clusters, and what EKS tells of them.
+//! A cluster.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::entry::{Entry, EntrySnapshot};
-use super::kubernetes::Served;
-use super::nodes::Nodes;
-use super::principal::Principal;
-use super::update::Update;
-use super::{ACCOUNT, REGION, uuid};
 use crate::operation::Scope;
-
-pub use super::update::{Mode, ModeChange};
+use crate::state::entry::{self, Entry, EntrySnapshot};
+use crate::state::kubernetes::Served;
+use crate::state::mode::{Mode, ModeChange, Update};
+use crate::state::moment::uuid;
+use crate::state::nodes::Nodes;
+use crate::state::principal::Principal;
+use crate::state::resource::{ACCOUNT, REGION, partition_of};
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,14 +38,14 @@ pub struct Cluster {
     pub node_roles: Vec<String>,
     /// What `DescribeCluster` shows beside or instead of the usual (`outpostConfig`, `health`, …).
     pub description: Map<String, Value>,
-    pub(super) nodegroups: Vec<Nodes>,
-    pub(super) fargate_profiles: Vec<Nodes>,
-    pub(super) makes_node_entries: bool,
-    pub(super) entries: BTreeMap<String, Entry>,
-    pub(super) tokens: BTreeMap<String, (Value, Value)>,
-    pub(super) mode_since: Option<Timestamp>,
-    pub(super) updates: Vec<Update>,
-    pub(super) served: BTreeMap<String, Vec<Served>>,
+    pub(crate) nodegroups: Vec<Nodes>,
+    pub(crate) fargate_profiles: Vec<Nodes>,
+    pub(crate) makes_node_entries: bool,
+    pub(crate) entries: BTreeMap<String, Entry>,
+    pub(crate) tokens: BTreeMap<String, (Value, Value)>,
+    pub(crate) mode_since: Option<Timestamp>,
+    pub(crate) updates: Vec<Update>,
+    pub(crate) served: BTreeMap<String, Vec<Served>>,
 }
 
 impl Cluster {
@@ -147,13 +146,13 @@ impl Cluster {
         format!("arn:{}:eks:{}:{}:cluster/{}", self.partition(), self.region, self.account, self.name)
     }
 
-    pub(super) fn snapshot(&self) -> BTreeMap<String, EntrySnapshot> {
+    pub(crate) fn snapshot(&self) -> BTreeMap<String, EntrySnapshot> {
         self.entries.iter().map(|(principal, entry)| (principal.clone(), entry.snapshot())).collect()
     }
 
     /// When entries are opened EKS makes the creator's itself, and those of the nodes' roles (facts §2.6; "Change authentication
     /// mode to use access entries" in the UG).
-    pub(super) fn make_own_entries(&mut self, at: Timestamp, principals: &BTreeMap<String, Principal>) {
+    pub(crate) fn make_own_entries(&mut self, at: Timestamp, principals: &BTreeMap<String, Principal>) {
         let admin = format!("arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", self.partition());
         let nodes = self.node_roles.iter().map(|role| (role.as_str(), "EC2_LINUX")).chain(self.migrated_roles());
         let nodes = nodes.map(|(role, kind)| Entry::new(role).made_at(at).of_kind(kind));
@@ -165,17 +164,26 @@ impl Cluster {
         }
     }
 
+    /// An entry as it is in this cluster: with an ARN and a username.
+    pub(crate) fn own_entry(&self, mut entry: Entry, id: u64) -> Entry {
+        entry.arn = entry::arn(self.partition(), &self.region, &self.account, &self.name, &entry.principal, id);
+        if entry.username.is_empty() {
+            entry.username = entry::default_username(&entry.kind, &entry.principal);
+        }
+        entry
+    }
+
     /// Puts an entry there, unless the principal has one, as one that the API server knows already.
-    pub(super) fn insert_entry(&mut self, entry: Entry, id: u64) {
+    pub(crate) fn insert_entry(&mut self, entry: Entry, id: u64) {
         if !self.entries.contains_key(&entry.principal) {
-            let entry = entry.in_cluster(self, id);
+            let entry = self.own_entry(entry, id);
             let (principal, from) = (entry.principal.clone(), entry.created_at);
             self.entries.insert(principal.clone(), entry);
             self.publish_from(&principal, from);
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut shown = json!({
             "name": self.name,
             "arn": self.arn(),
@@ -209,28 +217,14 @@ impl Cluster {
 
     /// A token that was used with the same body is answered as it was then (facts §1.2; with another body, the call counts as a
     /// new one: what EKS does is not on record).
-    pub(super) fn answered_before(&self, token: Option<&str>, body: &Value) -> Option<Value> {
+    pub(crate) fn answered_before(&self, token: Option<&str>, body: &Value) -> Option<Value> {
         let (before, answer) = self.tokens.get(token?)?;
         (before == body).then(|| answer.clone())
     }
 
-    pub(super) fn remember(&mut self, token: Option<&str>, body: Value, answer: &Value) {
+    pub(crate) fn remember(&mut self, token: Option<&str>, body: Value, answer: &Value) {
         if let Some(token) = token {
             self.tokens.insert(token.to_owned(), (body, answer.clone()));
         }
     }
-}
-
-/// The partition of a region ("Regions and partitions" in the AWS SDKs' reference guide).
-pub(super) fn partition_of(region: &str) -> &'static str {
-    let prefixes = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-isob-", "aws-iso-b"),
-        ("us-iso-", "aws-iso"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("eusc-", "aws-eusc"),
-    ];
-    prefixes.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::page::paged;
 use crate::operation::{Answer, ApiError, Page};
+use crate::services::page::paged;
 
 /// Those that anybody's `STANDARD` entry can have (facts §4.2; "Access policy permissions" in the UG).
 const FOR_ANYBODY: [&str; 21] = [
@@ -52,7 +52,7 @@ const FOR_NODES: &str = "AmazonEKSAutoNodePolicy";
 ///
 /// An ARN that is not one of EKS is malformed; one that looks like EKS's and names nothing, another partition's included, is
 /// not found (facts §4.3; measured by cdk-preflight, rules policy-arn-form and policy-arn-partition).
-pub(super) fn check(policy: &str, kind: &str, partition: &str) -> Result<(), ApiError> {
+pub(crate) fn check(policy: &str, kind: &str, partition: &str) -> Result<(), ApiError> {
     let name = policy.strip_prefix(&format!("arn:{partition}:eks::aws:cluster-access-policy/"));
     match (kind, name) {
         ("EC2", Some(FOR_NODES)) => Ok(()),
@@ -66,7 +66,7 @@ pub(super) fn check(policy: &str, kind: &str, partition: &str) -> Result<(), Api
 }
 
 /// `ListAccessPolicies`: the same in every cluster.
-pub(super) fn list(partition: &str, page: &Page) -> Result<Answer, ApiError> {
+pub(crate) fn list(partition: &str, page: &Page) -> Result<Answer, ApiError> {
     let mut names: Vec<_> = FOR_ANYBODY.iter().chain(&FOR_EKS).chain([&FOR_NODES]).collect();
     names.sort();
     let shown = names
