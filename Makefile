@@ -33,7 +33,7 @@ contract: .needs-cargo ## Writes the list of all names that documents and templa
 
 fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (every run of the tests makes some, too)
 	FUZZ_CASES=$(or $(CASES),5000000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
-	  cargo test --locked --test suite -- --nocapture hostile::whatever
+	  cargo test --locked --test suite -- --nocapture hostile_events::whatever
 
 bench: .needs-cargo .needs-valgrind .tools/aws/.installed ## Measures the function beside its peers, then counts instructions
 	cargo build --locked --release -p eks-break-glass -p eks-break-glass-chat -p bare

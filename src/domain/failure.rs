@@ -148,28 +148,16 @@ impl From<ApiError> for Failure {
     /// The one place that decides what a failed call is to the outside world.
     fn from(error: ApiError) -> Self {
         let operation = error.operation;
+        if let Some((name, what, remedy)) = scheduling(&error).filter(|_| operation.schedules()) {
+            return Self::new(name, what, remedy).with_detail(error.to_string());
+        }
         let again = "Send the same event again";
         let refused = format!("AWS refused `{operation}`.");
         let (name, what, remedy) = match error.kind {
-            // A grant whose end can't be scheduled is not given; a retry doesn't help here.
-            Kind::Denied if operation.schedules() => {
-                let (what, remedy) = denied(&error);
-                (ErrorName::ExpiryUnavailable, what, remedy)
-            }
             Kind::Denied => {
                 let (what, remedy) = denied(&error);
                 (ErrorName::PermissionDenied, what, remedy)
             }
-            Kind::NotFound | Kind::Rejected | Kind::BadCredentials if operation.schedules() => (
-                ErrorName::ExpiryUnavailable,
-                format!("EventBridge Scheduler refused `{operation}`."),
-                "Ask the platform team to check `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN` and `SCHEDULE_DLQ_ARN` of this function. To get access now, send the event without `duration`, if the settings allow that, and revoke it when you are done.".to_owned(),
-            ),
-            Kind::Quota if operation.schedules() => (
-                ErrorName::LimitExceeded,
-                "The account's quota of EventBridge Scheduler is used up.".to_owned(),
-                "Ask the platform team to raise the quota, or to remove schedules that are not needed.".to_owned(),
-            ),
             Kind::ClusterNotFound => (
                 ErrorName::ClusterNotFound,
                 "EKS has no cluster of that name in the account and region that were asked.".to_owned(),
@@ -185,9 +173,11 @@ impl From<ApiError> for Failure {
                 "EKS refused to change the authentication mode.".to_owned(),
                 format!("Fix what EKS names. {again}."),
             ),
-            Kind::Rejected => {
-                (ErrorName::InvalidRequest, refused, "Correct the event by what AWS says, and send it again.".to_owned())
-            }
+            Kind::Rejected => (
+                ErrorName::InvalidRequest,
+                refused,
+                "Correct the event by what AWS says, and send it again.".to_owned(),
+            ),
             Kind::PrincipalNotFound | Kind::InvalidPrincipal => (
                 ErrorName::PrincipalNotFound,
                 "AWS doesn't know the principal.".to_owned(),
@@ -198,37 +188,78 @@ impl From<ApiError> for Failure {
                 "The principal's access entry is not of type STANDARD.".to_owned(),
                 "Name a principal that is not the role of nodes.".to_owned(),
             ),
-            Kind::EntryNotFound => (
-                ErrorName::VerificationFailed,
-                "EKS doesn't show the access entry that it created.".to_owned(),
-                format!("{again} in a minute."),
-            ),
-            Kind::InUse | Kind::NotFound | Kind::ModeWithoutEntries | Kind::ModeUnsupported => (
-                ErrorName::Conflict,
-                "Another change of the cluster or of its access entries is in progress.".to_owned(),
-                format!("{again} in a minute."),
-            ),
             Kind::Quota => (
                 ErrorName::LimitExceeded,
-                "The cluster has the largest number of access entries already: 3,000, which AWS does not raise.".to_owned(),
+                "The cluster has the largest number of access entries already: 3,000, which AWS does not raise."
+                    .to_owned(),
                 "Delete access entries that are not needed (`aws eks list-access-entries`).".to_owned(),
             ),
             Kind::BadCredentials => (
                 ErrorName::PermissionDenied,
                 format!("AWS doesn't accept the function's credentials for `{}`.", operation.iam_action()),
-                format!("Check that the cluster's partition and region are enabled for the function's account. {again}."),
+                format!(
+                    "Check that the cluster's partition and region are enabled for the function's account. {again}."
+                ),
             ),
-            Kind::Throttled => {
-                (ErrorName::Throttled, format!("AWS throttled `{operation}`."), format!("{again} in half a minute."))
-            }
-            Kind::Unavailable | Kind::NotSent => (
-                ErrorName::ServiceUnavailable,
-                format!("AWS did not answer `{operation}`, or not readably."),
-                format!("{again} in a minute. If the problem stays, look at the AWS Health Dashboard."),
-            ),
+            Kind::EntryNotFound
+            | Kind::InUse
+            | Kind::NotFound
+            | Kind::ModeWithoutEntries
+            | Kind::ModeUnsupported
+            | Kind::Throttled
+            | Kind::Unavailable
+            | Kind::NotSent => passing(&error),
         };
         Self::new(name, what, remedy).with_detail(error.to_string())
     }
+}
+
+/// What a failed call is that may succeed later.
+fn passing(error: &ApiError) -> (ErrorName, String, String) {
+    let (operation, again) = (error.operation, "Send the same event again");
+    match error.kind {
+        Kind::EntryNotFound => (
+            ErrorName::VerificationFailed,
+            "EKS doesn't show the access entry that it created.".to_owned(),
+            format!("{again} in a minute."),
+        ),
+        Kind::InUse | Kind::NotFound | Kind::ModeWithoutEntries | Kind::ModeUnsupported => (
+            ErrorName::Conflict,
+            "Another change of the cluster or of its access entries is in progress.".to_owned(),
+            format!("{again} in a minute."),
+        ),
+        Kind::Throttled => {
+            (ErrorName::Throttled, format!("AWS throttled `{operation}`."), format!("{again} in half a minute."))
+        }
+        _ => (
+            ErrorName::ServiceUnavailable,
+            format!("AWS did not answer `{operation}`, or not readably."),
+            format!("{again} in a minute. If the problem stays, look at the AWS Health Dashboard."),
+        ),
+    }
+}
+
+/// What a failed call of EventBridge Scheduler is, if a retry doesn't help: a grant whose end can't be scheduled is not given.
+fn scheduling(error: &ApiError) -> Option<(ErrorName, String, String)> {
+    let operation = error.operation;
+    Some(match error.kind {
+        // A grant whose end can't be scheduled is not given; a retry doesn't help here.
+        Kind::Denied => {
+            let (what, remedy) = denied(error);
+            (ErrorName::ExpiryUnavailable, what, remedy)
+        }
+        Kind::NotFound | Kind::Rejected | Kind::BadCredentials => (
+            ErrorName::ExpiryUnavailable,
+            format!("EventBridge Scheduler refused `{operation}`."),
+            "Ask the platform team to check `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN` and `SCHEDULE_DLQ_ARN` of this function. To get access now, send the event without `duration`, if the settings allow that, and revoke it when you are done.".to_owned(),
+        ),
+        Kind::Quota => (
+            ErrorName::LimitExceeded,
+            "The account's quota of EventBridge Scheduler is used up.".to_owned(),
+            "Ask the platform team to raise the quota, or to remove schedules that are not needed.".to_owned(),
+        ),
+        _ => return None,
+    })
 }
 
 /// The failure of a call about a principal, which it names.

@@ -15,7 +15,7 @@ use crate::domain::access_entry::{AccessEntry, EntryState};
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
 use crate::domain::codes::{Setting, WarningCode};
 use crate::domain::failure::Failure;
-use crate::domain::identity::{Caller, IamPrincipal};
+use crate::domain::identity::{Caller, IamPrincipal, Identity};
 use crate::domain::operation::Operation;
 use crate::domain::principal::{Principal, PrincipalArn, PrincipalKind};
 use crate::domain::record::StepOutcome;
@@ -68,25 +68,9 @@ pub async fn run(
     let arns = listed.iter().flatten().filter_map(|arn| PrincipalArn::parse(arn).ok());
     let mut principals: BTreeSet<PrincipalArn> = arns.collect();
 
-    let roles = snapshot.recorder.optional(roles, |roles| format!("{} roles", roles.len()));
-    let mut iam = Iam {
-        account: caller.account_id.clone(),
-        roles: snapshot.seen("IAM's roles (`iam:ListRoles`)", roles),
-        ..Iam::default()
-    };
-    let requested = inspect.principal.as_ref();
-    let is_user = |arn: &PrincipalArn| arn.kind == PrincipalKind::User;
-    let asks_of_user = requested.is_some_and(|sent| matches!(&sent.principal, Principal::Iam(arn) if is_user(arn)));
-    if asks_of_user || principals.iter().any(is_user) {
-        let users = TimedCall::call(Operation::ListUsers, aws.list_users()).await;
-        let users = snapshot.recorder.optional(users, |users| format!("{} users", users.len()));
-        iam.users = snapshot.seen("IAM's users (`iam:ListUsers`)", users);
-    }
-
-    iam.answers = snapshot.one_by_one(&iam, &caller, &principals).await;
-
+    let iam = snapshot.iam(inspect.principal.as_ref(), roles, &caller, &principals).await;
     let mut subject = None;
-    if let Some(requested) = requested {
+    if let Some(requested) = &inspect.principal {
         subject = Some(snapshot.subject(requested, &iam, &caller, &principals).await);
     }
     let own = subject.as_ref().and_then(|subject| subject.arn.clone());
@@ -96,13 +80,10 @@ pub async fn run(
     }
     let (entries, unread) = snapshot.entries(name, principals).await;
     if let Some(subject) = &mut subject {
-        subject.entry = match own.as_ref().and_then(|arn| entries.get(arn)) {
+        let is_unread = own.as_ref().is_some_and(|arn| unread.contains(arn));
+        subject.entry = match own.and_then(|arn| entries.get(&arn)) {
             Some(entry) => EntryState::Present(entry.clone()),
-            None if cluster.authentication_mode.has_access_entries()
-                && !own.is_some_and(|arn| unread.contains(&arn)) =>
-            {
-                EntryState::Absent
-            }
+            None if cluster.authentication_mode.has_access_entries() && !is_unread => EntryState::Absent,
             None => EntryState::Unreadable,
         };
     }
@@ -115,9 +96,21 @@ pub async fn run(
     let SnapshotCollector { unseen, .. } = snapshot;
     let installation = context.installation.clone();
     let snapshot = ClusterSnapshot { cluster, subject, entries, iam, pending, all_pending_seen, installation };
-    let (mut findings, left_out) = diagnosis::diagnose(&snapshot);
+    let findings = findings(context, request, &snapshot, &unseen, recorder);
+    Ok(inspect_report::outcome(&request.cluster.region, caller, &snapshot, findings))
+}
+
+/// What is found, each with the event against it that the settings allow.
+fn findings(
+    context: &Context<'_>,
+    request: &Request,
+    snapshot: &ClusterSnapshot,
+    unseen: &[String],
+    recorder: &mut Recorder,
+) -> Vec<Finding> {
+    let (mut findings, left_out) = diagnosis::diagnose(snapshot);
     for finding in &mut findings {
-        offer(context, request, &snapshot, finding);
+        offer(context, request, snapshot, finding);
     }
     if left_out > 0 {
         recorder.warn(WarningCode::FindingsTruncated, format!("there are {left_out} more findings of the same kinds"));
@@ -126,7 +119,7 @@ pub async fn run(
         recorder
             .warn(WarningCode::InspectionIncomplete, format!("these could not be looked at: {}", unseen.join("; ")));
     }
-    Ok(inspect_report::outcome(&request.cluster.region, caller, &snapshot, findings))
+    findings
 }
 
 /// The names of the schedules that the cluster's revokes wait in; `None`: this function schedules none.
@@ -190,6 +183,31 @@ impl SnapshotCollector<'_> {
             (None, _) => IamPrincipal::Unknown { reason: "IAM did not answer".to_owned() },
         };
         Subject { arn, name: name.clone(), text: requested.text.clone(), iam, entry: EntryState::Unreadable }
+    }
+
+    /// What IAM knows: its roles, its users if any of them matters, and single ones that it does not list.
+    async fn iam(
+        &mut self,
+        requested: Option<&RequestedPrincipal>,
+        roles: TimedCall<BTreeMap<String, Identity>>,
+        caller: &Caller,
+        principals: &BTreeSet<PrincipalArn>,
+    ) -> Iam {
+        let roles = self.recorder.optional(roles, |roles| format!("{} roles", roles.len()));
+        let mut iam = Iam {
+            account: caller.account_id.clone(),
+            roles: self.seen("IAM's roles (`iam:ListRoles`)", roles),
+            ..Iam::default()
+        };
+        let is_user = |arn: &PrincipalArn| arn.kind == PrincipalKind::User;
+        let asks_of_user = requested.is_some_and(|sent| matches!(&sent.principal, Principal::Iam(arn) if is_user(arn)));
+        if asks_of_user || principals.iter().any(is_user) {
+            let users = TimedCall::call(Operation::ListUsers, self.context.aws.list_users()).await;
+            let users = self.recorder.optional(users, |users| format!("{} users", users.len()));
+            iam.users = self.seen("IAM's users (`iam:ListUsers`)", users);
+        }
+        iam.answers = self.one_by_one(&iam, caller, principals).await;
+        iam
     }
 
     /// What IAM says of principals that it does not list: of each by itself, as far as it answers.

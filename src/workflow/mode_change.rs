@@ -12,6 +12,7 @@ use crate::domain::operation::Operation;
 use crate::domain::record::{StepName, StepOutcome};
 use crate::domain::step::Step;
 use crate::platform::clock::{Backoff, Stopwatch};
+use crate::workflow::context::Context;
 use crate::workflow::execute::{Executor, persist};
 use crate::workflow::recorder::Recorder;
 
@@ -55,6 +56,15 @@ impl Executor<'_> {
         Ok(StepResult::Applied)
     }
 
+    /// Why the update failed, if it has. An error is the action that is not allowed.
+    async fn update_failed(context: &Context<'_>, cluster: &str, id: &str) -> Result<Option<String>, String> {
+        match context.aws.describe_update(cluster, id).await {
+            Ok(update) if update.status == UpdateStatus::Failed => Ok(Some(update.errors.join("; "))),
+            Err(error) if error.kind == Kind::Denied => Err(error.denied_action()),
+            _ => Ok(None),
+        }
+    }
+
     /// Follows the change by `DescribeCluster` alone, which the article's role allows: the first ACTIVE may be older than the
     /// change, so the mode itself has to be seen. `DescribeUpdate`, where it is allowed, tells why a change failed.
     pub(crate) async fn await_authentication_mode(&mut self, recorder: &mut Recorder) -> Result<StepResult, Failure> {
@@ -68,17 +78,11 @@ impl Executor<'_> {
         let end = self
             .mode_deadline
             .poll(MODE_BACKOFF, async || {
-                if let Some(id) = &update_id
-                    && why_unknown.is_none()
-                {
-                    match self.context.aws.describe_update(&name, id).await {
-                        Ok(update) if update.status == UpdateStatus::Failed => {
-                            return failed(&update.errors.join("; "));
-                        }
-                        Err(error) if error.kind == Kind::Denied => {
-                            why_unknown = Some(error.denied_action());
-                        }
-                        _ => {}
+                if let (Some(id), None) = (&update_id, &why_unknown) {
+                    match Self::update_failed(self.context, &name, id).await {
+                        Ok(None) => {}
+                        Ok(Some(why)) => return failed(&why),
+                        Err(action) => why_unknown = Some(action),
                     }
                 }
                 match self.context.aws.describe_cluster(&name).await {

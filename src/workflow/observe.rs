@@ -8,8 +8,9 @@ use crate::decide::plan::{Plan, ensure_recoverable};
 use crate::domain::access_entry::{AccessPolicy, EntryState, policy_name};
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};
 use crate::domain::arn::ClusterRef;
+use crate::domain::cluster::Cluster;
 use crate::domain::failure::{ErrorName, Failure};
-use crate::domain::identity::{Caller, IamPrincipal, InstanceRole};
+use crate::domain::identity::{Caller, IamPrincipal, Identity, InstanceRole};
 use crate::domain::observed_state::Observation;
 use crate::domain::operation::Operation;
 use crate::domain::principal::{Principal, PrincipalArn, PrincipalKind};
@@ -40,27 +41,7 @@ pub async fn observe(
     let Subject { cluster, principal, .. } = subject;
     let is_grant = subject.grant.is_some();
     let aws = context.aws;
-    let (kind, name) = match principal {
-        Principal::Iam(arn) => (arn.kind, arn.name.as_str()),
-        Principal::Session(session) => (PrincipalKind::Role, session.role_name.as_str()),
-    };
-    let by_iam = iam_operation(kind);
-    let asks_iam = is_grant || matches!(principal, Principal::Session(_));
-    let who = TimedCall::call(Operation::GetCallerIdentity, aws.get_caller_identity());
-    // In another account, STS names the role there; the function's own role is asked for at home.
-    let home = async {
-        let home = aws.at_home().filter(|_| is_grant)?;
-        Some(TimedCall::call(Operation::GetCallerIdentity, home.get_caller_identity()).await)
-    };
-    let what = TimedCall::call(Operation::DescribeCluster, aws.describe_cluster(&cluster.name));
-    let iam = async { if asks_iam { Some(TimedCall::call(by_iam, aws.get_identity(kind, name)).await) } else { None } };
-    let access = async {
-        match principal {
-            Principal::Iam(arn) => Some(Access::read(context, subject, arn).await),
-            Principal::Session(_) => None,
-        }
-    };
-    let (who, home, what, iam, access) = tokio::join!(who, home, what, iam, access);
+    let Reads { who, home, what, iam, access } = Reads::make(context, subject).await;
 
     // Every call that was made is recorded before one of them ends this.
     let caller = recorder.call(who, |caller| caller.arn.clone());
@@ -90,36 +71,85 @@ pub async fn observe(
             resolve_session_role(context, subject, session, &caller, iam.as_ref(), recorder).await?
         }
     };
-    let mut trust = iam.as_ref().and_then(|answer| answer.as_ref().ok()).cloned();
-    let iam = match iam.map(|answer| classify_iam_answer(&principal_arn, &caller, answer)) {
-        None => IamPrincipal::Unknown { reason: "it was not asked".to_owned() },
-        Some(IamPrincipal::Absent { instead: None }) if is_grant => {
-            match wait_for_iam(aws, kind, name, recorder).await {
-                Some(answer) => {
-                    trust = answer.as_ref().ok().cloned();
-                    classify_iam_answer(&principal_arn, &caller, answer)
-                }
-                None => return Err(deleted_principal(context, subject, &principal_arn, recorder).await),
-            }
-        }
-        // The role that has its name now isn't Identity Center's.
-        Some(IamPrincipal::Absent { .. }) if is_grant && principal_arn.permission_set().is_some() => {
-            return Err(deleted_principal(context, subject, &principal_arn, recorder).await);
-        }
-        Some(known) => known,
-    };
+    let (iam, identity) = known_principal(context, subject, &principal_arn, &caller, iam, recorder).await?;
     let (entry, expiry) = match access {
         Some(access) => access?,
         None => Access::read(context, subject, &principal_arn).await.record(context, subject, recorder, "")?,
     };
     let instance = if is_grant {
-        let trust = trust.filter(|identity| identity.arn == principal_arn);
-        instance_role::find(aws, subject.principal, &seen_cluster, &principal_arn, trust.as_ref(), recorder).await?
+        let identity = identity.filter(|identity| identity.arn == principal_arn);
+        instance_role::find(aws, subject.principal, &seen_cluster, &principal_arn, identity.as_ref(), recorder).await?
     } else {
         InstanceRole::default()
     };
     let own = home.into_iter().chain([caller.clone()]).collect();
     Ok(Observation { caller, own, cluster: seen_cluster, principal: principal_arn, iam, instance, entry, expiry })
+}
+
+/// The reads that all requests begin with, made at once.
+struct Reads {
+    who: TimedCall<Caller>,
+    home: Option<TimedCall<Caller>>,
+    what: TimedCall<Cluster>,
+    iam: Option<TimedCall<Identity>>,
+    access: Option<Access>,
+}
+
+impl Reads {
+    async fn make(context: &Context<'_>, subject: Subject<'_>) -> Self {
+        let Subject { cluster, principal, .. } = subject;
+        let is_grant = subject.grant.is_some();
+        let aws = context.aws;
+        let (kind, name) = match principal {
+            Principal::Iam(arn) => (arn.kind, arn.name.as_str()),
+            Principal::Session(session) => (PrincipalKind::Role, session.role_name.as_str()),
+        };
+        let by_iam = iam_operation(kind);
+        let asks_iam = is_grant || matches!(principal, Principal::Session(_));
+        let who = TimedCall::call(Operation::GetCallerIdentity, aws.get_caller_identity());
+        // In another account, STS names the role there; the function's own role is asked for at home.
+        let home = async {
+            let home = aws.at_home().filter(|_| is_grant)?;
+            Some(TimedCall::call(Operation::GetCallerIdentity, home.get_caller_identity()).await)
+        };
+        let what = TimedCall::call(Operation::DescribeCluster, aws.describe_cluster(&cluster.name));
+        let iam =
+            async { if asks_iam { Some(TimedCall::call(by_iam, aws.get_identity(kind, name)).await) } else { None } };
+        let access = async {
+            match principal {
+                Principal::Iam(arn) => Some(Access::read(context, subject, arn).await),
+                Principal::Session(_) => None,
+            }
+        };
+        let (who, home, what, iam, access) = tokio::join!(who, home, what, iam, access);
+        Self { who, home, what, iam, access }
+    }
+}
+
+/// What IAM says of the principal, and what it knows of the role or user of that name.
+async fn known_principal(
+    context: &Context<'_>,
+    subject: Subject<'_>,
+    principal: &PrincipalArn,
+    caller: &Caller,
+    answer: Option<Result<Identity, ApiError>>,
+    recorder: &mut Recorder,
+) -> Result<(IamPrincipal, Option<Identity>), Failure> {
+    let is_grant = subject.grant.is_some();
+    let Some(mut answer) = answer else {
+        return Ok((IamPrincipal::Unknown { reason: "it was not asked".to_owned() }, None));
+    };
+    let mut known = classify_iam_answer(principal, caller, answer.clone());
+    if is_grant && known == (IamPrincipal::Absent { instead: None }) {
+        match wait_for_iam(context.aws, principal.kind, &principal.name, recorder).await {
+            Some(later) => (known, answer) = (classify_iam_answer(principal, caller, later.clone()), later),
+            None => return Err(deleted_principal(context, subject, principal, recorder).await),
+        }
+    } else if is_grant && matches!(known, IamPrincipal::Absent { .. }) && principal.permission_set().is_some() {
+        // The role that has its name now isn't Identity Center's.
+        return Err(deleted_principal(context, subject, principal, recorder).await);
+    }
+    Ok((known, answer.ok()))
 }
 
 /// Why the cluster can't be described: if it isn't there, the account and region that were asked, and the nearest name.

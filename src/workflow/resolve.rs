@@ -149,6 +149,32 @@ fn event_for(context: &Context<'_>, subject: Subject<'_>, role: &PrincipalArn) -
     }))
 }
 
+/// What the ARN of a session's role looks like.
+fn example(session: &SessionArn) -> String {
+    if permission_set_in_name(&session.role_name).is_some() {
+        format!(
+            "arn:{}:iam::{}:role/aws-reserved/sso.amazonaws.com/REGION/{} (REGION is Identity Center's home Region; absent if that is us-east-1)",
+            session.partition, session.account, session.role_name
+        )
+    } else {
+        format!("arn:{}:iam::{}:role/PATH/{}", session.partition, session.account, session.role_name)
+    }
+}
+
+/// The one role of the cluster's access entries that fits.
+async fn listed_role(
+    context: &Context<'_>,
+    subject: Subject<'_>,
+    fits: impl Fn(&PrincipalArn) -> bool,
+    recorder: &mut Recorder,
+) -> Result<Option<PrincipalArn>, ApiError> {
+    let call = context.aws.list_access_entries(&subject.cluster.name);
+    let entries = TimedCall::call(Operation::ListAccessEntries, call).await;
+    let entries = recorder.optional(entries, |entries| format!("{} access entries", entries.len()))?;
+    let mut roles: Vec<_> = entries.iter().filter_map(|arn| PrincipalArn::parse(arn).ok()).filter(fits).collect();
+    Ok(roles.pop().filter(|_| roles.is_empty()))
+}
+
 /// The role of a session: as IAM says, else as an access entry of the cluster names it. The path is never guessed, because a session's ARN
 /// doesn't have it (terraform-aws-eks issue 2969).
 pub(crate) async fn resolve_session_role(
@@ -184,31 +210,16 @@ pub(crate) async fn resolve_session_role(
         Some(Err(error)) => (failure_name(error), format!("IAM does not answer ({error})")),
         None => (ErrorName::PrincipalNotFound, "IAM was not asked".to_owned()),
     };
-    let entries = TimedCall::call(Operation::ListAccessEntries, aws.list_access_entries(&subject.cluster.name)).await;
-    recorder.record_best_effort(&entries, |entries| format!("{} access entries", entries.len()));
-    let (name, listed) = match entries.answer {
-        Ok(entries) => {
-            let mut roles: Vec<_> =
-                entries.iter().filter_map(|arn| PrincipalArn::parse(arn).ok()).filter(fits).collect();
-            if let (Some(role), true) = (roles.pop(), roles.is_empty()) {
-                return Ok(role);
-            }
-            (name, "no access entry of the cluster names it".to_owned())
-        }
+    let (name, listed) = match listed_role(context, subject, fits, recorder).await {
+        Ok(Some(role)) => return Ok(role),
+        Ok(None) => (name, "no access entry of the cluster names it".to_owned()),
         // What names it may be there, and show the next time.
         Err(error) if error.kind.is_transient() => {
             (failure_name(&error), format!("the access entries can't be listed ({error})"))
         }
         Err(error) => (name, format!("the access entries of the cluster can't be listed ({error})")),
     };
-    let example = if permission_set_in_name(&session.role_name).is_some() {
-        format!(
-            "arn:{}:iam::{}:role/aws-reserved/sso.amazonaws.com/REGION/{} (REGION is Identity Center's home Region; absent if that is us-east-1)",
-            session.partition, session.account, session.role_name
-        )
-    } else {
-        format!("arn:{}:iam::{}:role/PATH/{}", session.partition, session.account, session.role_name)
-    };
+    let example = example(session);
     Err(Failure::new(
         name,
         format!(

@@ -40,13 +40,7 @@ pub async fn run(
     revoke: &Revoke,
     recorder: &mut Recorder,
 ) -> Result<Outcome, Failure> {
-    let subject = Subject {
-        cluster: &request.cluster,
-        principal: &revoke.principal.principal,
-        policy: &revoke.policy,
-        grant: None,
-        expiry_is_optional: false,
-    };
+    let subject = subject(request, revoke);
     let report = Report { revoke };
     let is_scheduled = context.alias == Alias::Revoke || revoke.expires_at.is_some();
     let seen = match observe::observe(context, subject, recorder).await {
@@ -67,10 +61,9 @@ pub async fn run(
     if ownership == Ownership::Unknown {
         require_guardrails(context, revoke, &seen, recorder)?;
     }
-    let restore = restore(context, revoke, &seen);
     let goal = RevokeGoal {
         policy: revoke.policy.clone(),
-        restore,
+        restore: restore(context, revoke, &seen),
         is_proven: ownership == Ownership::Proven,
         installation: &context.installation,
     };
@@ -97,6 +90,16 @@ pub async fn run(
     warn_residual_access(&seen, recorder);
     let verdict = verify(context, revoke, &seen, held.as_ref(), recorder).await;
     Ok(report.ended(&seen, Status::Revoked, ownership, verdict))
+}
+
+fn subject<'a>(request: &'a Request, revoke: &'a Revoke) -> Subject<'a> {
+    Subject {
+        cluster: &request.cluster,
+        principal: &revoke.principal.principal,
+        policy: &revoke.policy,
+        grant: None,
+        expiry_is_optional: false,
+    }
 }
 
 /// The access was granted again since this revoke was scheduled.

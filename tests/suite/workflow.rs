@@ -7,16 +7,15 @@ use eks_break_glass::domain::failure::ErrorName;
 use eks_break_glass::platform::clock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulator::fault::{At, Fault, Kind};
 use simulator::operation::Scope;
 use simulator::policy::Policy;
-use simulator::world::{Cluster, Delays, Entry, Mode, Principal};
+use simulator::world::{Cluster, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
 use crate::harness::{Harness, lacking, steps, warnings};
 
 pub(crate) const ADMIN: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
-const SSO: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
+pub(crate) const SSO: &str = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978";
 const ADMIN_POLICY: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
 const LATENCY: Duration = Duration::from_millis(20);
 
@@ -104,17 +103,6 @@ async fn a_grant_that_is_there_already_takes_one_round_trip_and_changes_nothing(
 }
 
 #[tokio::test(start_paused = true)]
-async fn sent_again_the_same_event_finds_its_own_work() {
-    let harness = harness(world(Mode::Api));
-    let first = harness.send(&event()).await.unwrap();
-    let before = harness.aws.world(|world| world.snapshot("prod"));
-    let second = harness.send(&event()).await.unwrap();
-    assert_eq!(second["status"], "ALREADY_GRANTED");
-    assert_eq!(second["undo"], first["undo"], "its tags prove whose it is");
-    assert_eq!(harness.aws.world(|world| world.snapshot("prod")), before);
-}
-
-#[tokio::test(start_paused = true)]
 async fn with_just_the_articles_permissions_a_plain_grant_works() {
     for mode in [Mode::Api, Mode::ConfigMap] {
         let harness = harness(world(mode).with_policy(Policy::article()));
@@ -167,34 +155,6 @@ async fn namespaces_are_added_to_those_that_are_there() {
     assert_eq!(after[ADMIN].policies[ADMIN_POLICY], Scope::namespaces(&["team-a", "team-b"]));
 }
 
-/// The SDK tries again by itself, and is throttled then: the first try has taken effect all the same.
-#[tokio::test(start_paused = true)]
-async fn what_an_answer_was_lost_to_before_another_refusal_may_have_been_done() {
-    for (operation, mode) in [
-        ("CreateAccessEntry", Mode::Api),
-        ("AssociateAccessPolicy", Mode::Api),
-        ("UpdateClusterConfig", Mode::ConfigMap),
-    ] {
-        let harness = harness(world(mode));
-        harness.aws.inject(Fault::new(At::Next(operation, 1), Kind::ResetAfterEffect));
-        harness.aws.inject(Fault::new(At::Every(operation), Kind::Throttled));
-        let failed = harness.send(&event()).await.unwrap_err();
-        assert_eq!(failed.name, ErrorName::Throttled);
-        let doubt = format!("may have been carried out, because their answers were lost: {operation}");
-        assert!(failed.message.contains(&doubt), "{}", failed.message);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_lost_and_is_there_is_named_as_changed() {
-    let harness = harness(world(Mode::Api));
-    harness.aws.inject(Fault::new(At::Next("CreateAccessEntry", 1), Kind::ResetAfterEffect));
-    harness.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::Denied));
-    let failed = harness.send(&event()).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::PermissionDenied);
-    assert!(failed.message.contains("Already changed: the access entry was created"), "{}", failed.message);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_node_role_is_never_touched() {
     let world = world(Mode::Api).with_entry("prod", Entry::new(ADMIN).of_kind("EC2_LINUX"));
@@ -233,18 +193,6 @@ async fn a_dry_run_of_what_is_there_plans_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_principal_is_waited_for() {
-    let new = Principal::made_at(ADMIN, World::START).with_eks_lag(Duration::from_secs(90));
-    let harness = harness(world(Mode::Api).with_principal(new));
-    let result = harness.send(&event()).await.unwrap();
-    assert_eq!(result["status"], "GRANTED");
-    let steps = result["steps"].as_array().unwrap();
-    let create =
-        steps.iter().find(|step| step["operation"] == "CreateAccessEntry" && step["outcome"] == "SUCCEEDED").unwrap();
-    assert!(create["durationMs"].as_u64().unwrap() > 60_000, "{create}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_principal_that_nobody_knows_is_refused_before_anything_is_changed() {
     let harness = harness(world(Mode::ConfigMap));
     let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
@@ -252,68 +200,6 @@ async fn a_principal_that_nobody_knows_is_refused_before_anything_is_changed() {
     assert_eq!(failed.name, ErrorName::PrincipalNotFound);
     assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
     assert_eq!(changes(&harness), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_iam_cannot_be_asked_eks_has_two_minutes_to_know_the_principal() {
-    let harness = harness(world(Mode::Api).with_policy(Policy::article()));
-    let typo = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/new-clutser-admin"});
-    let begun = clock::instant();
-    let failed = harness.send(&typo).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
-    assert!(begun.elapsed() > Duration::from_secs(100) && begun.elapsed() < Duration::from_secs(130));
-    assert!(failed.message.contains("Nothing was changed."), "{}", failed.message);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stripped_path_is_answered_with_the_right_arn() {
-    let harness = harness(world(Mode::Api));
-    let stripped = json!({"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978"});
-    let failed = harness.send(&stripped).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
-    assert!(failed.message.contains(SSO), "{}", failed.message);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_is_resolved_by_iam_else_by_an_entry_else_not() {
-    let session = json!({"clusterName": "prod", "principalArn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978/jane.doe@example.com"});
-    let by_iam = harness(world(Mode::ConfigMap));
-    let result = by_iam.send(&session).await.unwrap();
-    assert_eq!(result["principal"]["arn"], SSO);
-    assert_eq!(result["principal"]["requested"], session["principalArn"]);
-    assert!(is_admin(&by_iam, SSO));
-
-    let by_entry = harness(world(Mode::Api).with_policy(Policy::article()).with_entry("prod", Entry::new(SSO)));
-    assert_eq!(by_entry.send(&session).await.unwrap()["principal"]["arn"], SSO);
-
-    let by_nothing = harness(world(Mode::Api).with_policy(Policy::article()));
-    let failed = by_nothing.send(&session).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::PrincipalNotFound);
-    assert!(
-        failed
-            .message
-            .contains("role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_ClusterAdmin_0f1e2d3c4b5a6978"),
-        "{}",
-        failed.message
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_new_entry_that_eks_does_not_show_yet_is_waited_for() {
-    let delays = Delays { entry: Duration::from_mins(1), ..Delays::default() };
-    let harness = harness(world(Mode::Api).with_delays(delays));
-    let result = harness.send(&event()).await.unwrap();
-    assert_eq!(result["status"], "GRANTED");
-    assert_eq!(changes(&harness).iter().filter(|&&name| name == "CreateAccessEntry").count(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_entry_that_never_shows_is_not_called_granted() {
-    let delays = Delays { entry: Duration::from_mins(10), ..Delays::default() };
-    let harness = harness(world(Mode::Api).with_delays(delays));
-    let failed = harness.send(&event()).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::VerificationFailed);
-    assert!(failed.message.contains("the access entry was created"), "{}", failed.message);
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,82 +308,4 @@ async fn wrong_settings_are_answered_on_every_call() {
     let failed = harness.send(&event()).await.unwrap_err();
     assert_eq!(failed.name, ErrorName::Misconfigured);
     assert!(failed.message.contains("MAX_DURATION") && failed.message.contains("REQUIRE_REASON"), "{}", failed.message);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_answer_is_named_in_the_error() {
-    let harness = harness(world(Mode::Api));
-    harness.aws.inject(Fault::new(At::Every("AssociateAccessPolicy"), Kind::ResetBeforeEffect));
-    let failed = harness.send(&event()).await.unwrap_err();
-    assert_eq!(failed.name, ErrorName::ServiceUnavailable);
-    for part in [
-        "Already changed: the access entry was created",
-        "may have been carried out, because their answers were lost: AssociateAccessPolicy",
-        "Send the same event again",
-    ] {
-        assert!(failed.message.contains(part), "{part} in {}", failed.message);
-    }
-    harness.aws.recover();
-    assert_eq!(harness.send(&event()).await.unwrap()["status"], "GRANTED");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_log_has_a_line_for_each_step_an_audit_line_and_metrics_and_no_secret() {
-    let harness = harness(world(Mode::Api));
-    let result = harness.send(&with(&json!({"reason": "INC-7", "requestedBy": "jane"}))).await.unwrap();
-    assert_eq!(harness.logged("step").len(), result["steps"].as_array().unwrap().len());
-    let audit = &harness.logged("audit")[0];
-    assert_eq!(
-        (&audit["status"], &audit["reason"], &audit["requestedBy"]),
-        (&json!("GRANTED"), &json!("INC-7"), &json!("jane"))
-    );
-    let log = harness.log();
-    let metrics = log.iter().find(|line| line.get("_aws").is_some()).unwrap();
-    assert_eq!(
-        (&metrics["Action"], &metrics["Status"], &metrics["Requests"]),
-        (&json!("grant"), &json!("GRANTED"), &json!(1))
-    );
-    // An alarm cannot add up over the values of a dimension, so each set that the template's alarms name is there.
-    assert_eq!(
-        metrics["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
-        json!([["FunctionName"], ["FunctionName", "Action"], ["FunctionName", "Action", "Status"]])
-    );
-    assert_eq!((&metrics["FunctionName"], &metrics["Failures"]), (&json!("eks-break-glass"), &json!(0)));
-    let text = log.iter().map(Value::to_string).collect::<String>();
-    for secret in ["ASIAEXAMPLE", "very-secret", "token-of-the-session"] {
-        assert!(!text.contains(secret), "{secret} is in the log");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_audit_cannot_be_turned_off_nor_what_an_entry_was_before_it_was_deleted() {
-    let entry = Entry::new(ADMIN).made_for_id("AROAEARLIER");
-    let world =
-        world(Mode::Api).with_principal(Principal::new(ADMIN).recreated_at(World::START)).with_entry("prod", entry);
-    let harness = harness(world).with("LOG_LEVEL", "FATAL");
-    harness.send(&event()).await.unwrap();
-    for message in ["audit", "before", "snapshot"] {
-        assert_eq!(harness.logged(message).len(), 1, "{message}");
-    }
-    assert_eq!(harness.logged("step").len(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_entry_carries_what_made_it_and_why_in_what_tags_may_hold() {
-    let harness = harness(world(Mode::Api));
-    harness.send(&with(&json!({"reason": "INC-7: \"who\" broke <aws-auth>?", "requestedBy": "jane"}))).await.unwrap();
-    let tags = harness.aws.world(|world| world.snapshot("prod"))[ADMIN].tags.clone();
-    assert_eq!(tags["eks-break-glass:grant-id"], "8f507cfc-xmpl-4697-b07a-ac58fc914c95");
-    assert_eq!(tags["eks-break-glass:reason"], "INC-7: _who_ broke _aws-auth__");
-    assert_eq!(tags["eks-break-glass:policy"], "AmazonEKSClusterAdminPolicy");
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_grants_at_the_same_instant_end_in_what_both_asked_for() {
-    let harness = harness(world(Mode::Api));
-    let event = event();
-    let (one, other) = tokio::join!(harness.send(&event), harness.send(&event));
-    let statuses = [one.unwrap()["status"].clone(), other.unwrap()["status"].clone()];
-    assert!(statuses.contains(&json!("GRANTED")), "{statuses:?}");
-    assert!(is_admin(&harness, ADMIN));
 }

@@ -34,15 +34,7 @@ pub(super) fn schedule(
         }
         return Ok(());
     };
-    let recreates = matches!(access, Access::Recreate(_)) || history.recreated().is_some();
-    let restore = match restore(goal, history, seen, access) {
-        _ if replaces => Some(Restore::entry_created()),
-        // The caller states that the entry doesn't work, so the access is new, even if the entry held it.
-        restore if recreates => {
-            Some(Restore { access_scope: None, ..restore.unwrap_or_else(|| Restore::entry_existed(None)) })
-        }
-        restore => restore,
-    };
+    let restore = if replaces { Some(Restore::entry_created()) } else { restore(goal, history, seen, access) };
     let end = match history.scheduled_end().filter(|end| *end > now) {
         Some(end) => end,
         None => expires_at(now, duration)?,
@@ -83,6 +75,16 @@ pub(super) fn schedule(
 /// What the end has to restore: what the schedule says, else what was there before this request changed anything. `None`: nothing is given
 /// that has to end.
 fn restore(goal: &Goal<'_>, history: &History, seen: &Observation, access: &Access) -> Option<Restore> {
+    let known = known_restore(goal, history, seen, access);
+    if matches!(access, Access::Recreate(_)) || history.recreated().is_some() {
+        // The caller states that the entry doesn't work, so the access is new, even if the entry held it.
+        let known = known.unwrap_or_else(|| Restore::entry_existed(None));
+        return Some(Restore { access_scope: None, ..known });
+    }
+    known
+}
+
+fn known_restore(goal: &Goal<'_>, history: &History, seen: &Observation, access: &Access) -> Option<Restore> {
     let before = history.baseline().map_or(&seen.entry, |baseline| &baseline.entry);
     if let Some(scheduled) = seen.expiry.scheduled() {
         return Some(still_there(&scheduled.restore, before, &goal.policy));
