@@ -172,7 +172,8 @@ impl Invocation {
             let message = format!("`{}` could not be announced on the bus `{bus}`. [{why}]", announcement.detail_type);
             self.recorder.warn(WarningCode::AnnouncementFailed, message);
             if let Ok(outcome) = &mut answer {
-                outcome.warnings.clone_from(&self.recorder.record.warnings);
+                // What was cut from the result is warned of in the result alone.
+                outcome.warnings.extend(self.recorder.record.warnings.last().cloned());
             }
         }
         answer

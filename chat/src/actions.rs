@@ -48,7 +48,7 @@ pub(crate) struct Reply {
     pub(crate) audit: Audit,
 }
 
-/// The runbook's request to ask for approval.
+/// The workflow's request to ask for approval.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ask {
@@ -60,7 +60,7 @@ struct Ask {
     until: Option<Timestamp>,
 }
 
-/// The runbook's request to tell the outcome.
+/// The workflow's request to post the outcome.
 #[derive(Deserialize)]
 struct Tell {
     event: Value,
@@ -163,14 +163,14 @@ impl Actions<'_> {
         for field in ["clusterName", "principalArn", "policyArn", "duration", "reason", "requestedBy"] {
             audit.set(field, event.get(field).cloned().unwrap_or_default());
         }
-        // Never without its conversation: the runbook would ask nobody.
+        // Never without its conversation: the workflow could ask no approver.
         let Some(conversation) = conversation.proved(&call.secret.signing_secret, &event) else {
             return (Err(CallError::Unanswered("the signing secret cannot be used".to_owned())), audit);
         };
         if let Some(input) = event.as_object_mut() {
             input.insert("chat".to_owned(), json!(conversation));
         }
-        match self.aws.start_execution(&self.rules.runbook, &name, &event, call.deadline).await {
+        match self.aws.start_execution(&self.rules.state_machine, &name, &event, call.deadline).await {
             Ok(started) => {
                 audit.end(Level::Info, if started == Started::Now { "STARTED" } else { "ALREADY_STARTED" });
                 (Ok(name), audit)
@@ -239,7 +239,7 @@ impl Actions<'_> {
             Ok(Answered::TooLate) => objected(RejectReason::TooLate),
             Err(error) => {
                 let words = format!(
-                    "Your answer may not have arrived: {}. ButtonClick again: that does no harm.",
+                    "Your answer may not have arrived: {}. Click again: that does no harm.",
                     escape(&error.to_string())
                 );
                 let mut audit = Audit::new(Level::Error, "NOT_PASSED_ON", fields);
@@ -279,7 +279,7 @@ impl Actions<'_> {
         (reply, audit)
     }
 
-    /// Asks for approval, for the runbook.
+    /// Asks for approval, on behalf of the workflow.
     pub(crate) async fn ask(&self, request: &Value, call: &Call<'_>) -> (Result<(), Failed>, Audit) {
         let ask = match Ask::deserialize(request) {
             Ok(ask) => ask,
@@ -307,7 +307,7 @@ impl Actions<'_> {
         self.post(&ask.chat, &message, "ASKED", fields, call).await
     }
 
-    /// Tells the outcome, for the runbook.
+    /// Posts the outcome, on behalf of the workflow.
     pub(crate) async fn tell(&self, request: &Value, call: &Call<'_>) -> (Result<(), Failed>, Audit) {
         let tell = match Tell::deserialize(request) {
             Ok(tell) => tell,

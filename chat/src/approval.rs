@@ -9,7 +9,7 @@ use crate::conversation::SlackUser;
 use crate::settings::Rules;
 use crate::slack::signature::{seal, unseal};
 
-/// How long a request for approval waits where the runbook does not say; it says what it does itself.
+/// How long a request for approval waits if the workflow does not say.
 pub const LIFE: SignedDuration = SignedDuration::from_mins(25);
 /// The longest value of a button. Source: "Button element" in Slack's Block Kit reference.
 pub const LONGEST_VALUE: usize = 2000;
@@ -32,20 +32,20 @@ pub struct ApprovalToken {
 }
 
 impl ApprovalToken {
-    /// As the value of a button that nobody else can make; `None` where it is too long for one.
+    /// As the value of a button that nobody else can make; `None` if it is too long for one.
     #[must_use]
     pub fn seal(&self, secret: &str) -> Option<String> {
         fitting(seal(secret, APPROVAL, &json!(self).to_string())?)
     }
 
-    /// Reads a button's value; `None` where this program has not made it.
+    /// Reads a button's value; `None` if this program has not made it.
     #[must_use]
     pub fn unseal(secret: &str, value: &str) -> Option<Self> {
         serde_json::from_str(unseal(secret, APPROVAL, value)?).ok()
     }
 }
 
-/// The value of an Undo button: the event that takes a grant back; where that is too long, the revoke that a user would ask for.
+/// The value of an Undo button: the event that takes a grant back; if that is too long, the revoke that a user would ask for.
 #[must_use]
 pub fn seal_undo(secret: &str, undo: &Value) -> Option<String> {
     let short = || {
@@ -56,7 +56,7 @@ pub fn seal_undo(secret: &str, undo: &Value) -> Option<String> {
     undo.is_object().then(|| sealed(undo).or_else(|| sealed(&short())))?
 }
 
-/// Reads an Undo button's value; `None` where this program has not made it.
+/// Reads an Undo button's value; `None` if this program has not made it.
 #[must_use]
 pub fn unseal_undo(secret: &str, value: &str) -> Option<Value> {
     serde_json::from_str(unseal(secret, UNDO, value)?).ok()
@@ -121,7 +121,7 @@ impl RejectReason {
 pub enum Right {
     /// They may.
     Given,
-    /// They may where they are in one of the user groups, which Slack has to be asked.
+    /// They may if they are in one of the user groups, which Slack has to be asked.
     InGroups,
 }
 

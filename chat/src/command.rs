@@ -48,7 +48,7 @@ const VERBS: [(Verb, &str, &str, &str); 5] = [
 pub enum Command {
     /// What there is to say.
     Help,
-    /// Something for the runbook to do.
+    /// Something for the workflow to do.
     Run(Verb, Value),
 }
 

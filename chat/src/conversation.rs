@@ -1,4 +1,4 @@
-//! Who speaks, and where they are answered: what the runbook carries along beside the event.
+//! Who speaks, and where they are answered: what the workflow carries along beside the event.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::command::Verb;
 use crate::settings::{is_id, is_loopback};
 use crate::slack::signature::{seal, unseal};
 
-/// How long a conversation is taken up again by the runbook: as long as Slack takes messages for its `response_url`.
+/// How long a conversation is taken up again by the workflow: as long as Slack takes messages for its `response_url`.
 /// Source: "Handling user interaction" in Slack's documentation: five messages in thirty minutes.
 const LIFE: SignedDuration = SignedDuration::from_mins(30);
 /// What the proof of a conversation is sealed for.
@@ -26,7 +26,7 @@ pub struct SlackUser {
 }
 
 impl SlackUser {
-    /// A user by the two ids; `None` where they are no ids.
+    /// A user by the two ids; `None` if they are no ids.
     #[must_use]
     pub fn new(team: &str, user: &str) -> Option<Self> {
         (is_id(team) && is_id(user)).then(|| Self { team: team.to_owned(), user: user.to_owned() })
@@ -40,7 +40,7 @@ impl std::fmt::Display for SlackUser {
     }
 }
 
-/// The conversation that an execution of the runbook belongs to.
+/// The conversation that an execution of the workflow belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversation {

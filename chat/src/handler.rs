@@ -1,4 +1,4 @@
-//! Between Lambda and the desk: requests of Slack's by a Function URL, and the runbook's own, distinguished by their shape; the audit.
+//! Between Lambda and the actions: requests of Slack's through a Function URL, and the workflow's own, distinguished by their shape; the audit.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Function {
     /// Answers one event.
     ///
     /// # Errors
-    /// If the runbook asked for something that could not be done. Slack is always answered.
+    /// If the workflow asked for something that could not be done. Slack is always answered.
     pub async fn handle(self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Failed> {
         let LambdaEvent { payload, context } = event;
         let watch = Stopwatch::start();
@@ -141,7 +141,7 @@ impl Function {
         let call = ["ask", "tell"].into_iter().find(|name| fields.len() == 1 && fields.contains_key(*name));
         match (call, ready) {
             (Some(_), Err(wrong)) => misconfigured(wrong),
-            (Some(name), Ok(ready)) => ready.runbook(name, fields.get(name).unwrap_or(&Value::Null), now).await,
+            (Some(name), Ok(ready)) => ready.workflow(name, fields.get(name).unwrap_or(&Value::Null), now).await,
             (None, _) if !fields.contains_key("requestContext") => {
                 let message = "the event is neither a request of Slack's nor one of the runbook's (`ask`, `tell`); nothing was done; call the main function instead";
                 let failed = Failed { name: ErrorName::InvalidRequest, message: message.to_owned() };
@@ -223,8 +223,8 @@ impl Ready {
         }
     }
 
-    /// A request by the runbook.
-    async fn runbook(&self, name: &'static str, request: &Value, now: Timestamp) -> (Answer, Audit) {
+    /// A request of the workflow.
+    async fn workflow(&self, name: &'static str, request: &Value, now: Timestamp) -> (Answer, Audit) {
         let rules = match &self.settings.rules {
             Ok(rules) => rules,
             Err(wrong) => return misconfigured(wrong),

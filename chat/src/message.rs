@@ -22,14 +22,14 @@ const MOST_FIELDS: usize = 10;
 /// The longest text for notifications, and for messages without blocks; Slack itself cuts far later.
 const LONGEST_FALLBACK: usize = 3000;
 
-/// How an execution of the runbook ended.
+/// How an execution of the workflow ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending<'a> {
     /// The event that it was started with.
     pub event: &'a Value,
-    /// The function's result, where there is one.
+    /// The function's result, if there is one.
     pub result: Option<&'a Value>,
-    /// The error's name and cause, where it failed.
+    /// The error's name and cause, if it failed.
     pub failure: Option<(&'a str, &'a str)>,
     /// Who approved, if an approval was needed.
     pub approved_by: Option<&'a str>,
@@ -129,8 +129,8 @@ fn without_buttons(blocks: &[Value], words: &str) -> Value {
     json!({ "replace_original": true, "text": words, "blocks": blocks })
 }
 
-/// The outcome: it takes the place of the request for approval where there is one, and is posted to the channel, or to the requester alone
-/// where nothing was changed. `undo` is what an Undo button would hold.
+/// The outcome: it takes the place of the request for approval if there is one, and is posted to the channel, or to the requester alone
+/// if nothing was changed. `undo` is what an Undo button would hold.
 #[must_use]
 pub fn outcome(ending: &Ending<'_>, conversation: &Conversation, undo: Option<&str>) -> Value {
     let title = title(ending, conversation.command);
@@ -164,7 +164,7 @@ pub fn outcome(ending: &Ending<'_>, conversation: &Conversation, undo: Option<&s
     }
 }
 
-/// What was done in detail, for the thread of the outcome; `None` where there is no more to say.
+/// What was done in detail, for the thread of the outcome; `None` if there is no more to say.
 #[must_use]
 pub fn details(ending: &Ending<'_>, thread_ts: &str) -> Option<Value> {
     let mut blocks = detail_blocks(ending);
@@ -290,7 +290,7 @@ fn warnings(result: &Value) -> Vec<Value> {
     list("Mind", &warnings).into_iter().collect()
 }
 
-/// What an inspection found; a list is about who was let in, and who else gets in.
+/// What an inspection found; a list is about who was granted access, and who else has it.
 fn findings(result: &Value, verb: Verb) -> Vec<Value> {
     let listed = ["ACTIVE_GRANTS", "OTHER_ADMINS"];
     let wanted =

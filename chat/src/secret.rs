@@ -1,4 +1,4 @@
-//! The secret that Slack's requests are checked with: kept for five minutes, and read again at once where a signature does not fit, so
+//! The secret that Slack's requests are checked with: kept for five minutes, and read again at once if a signature does not fit, so
 //! that it can be rotated without a deployment.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +69,7 @@ impl SecretCache {
         }
     }
 
-    /// The secret, read again for a signature that the kept one does not fit; `None` where that was done just now. What was kept
+    /// The secret, read again for a signature that the kept one does not fit; `None` if that was done just now. What was kept
     /// before is not used any more.
     ///
     /// # Errors

@@ -31,8 +31,8 @@ pub struct Settings {
 /// Who may do what, and what their words mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// `RECOVER_STATE_MACHINE_ARN`: the runbook.
-    pub runbook: String,
+    /// `RECOVER_STATE_MACHINE_ARN`: the workflow.
+    pub state_machine: String,
     /// `CHAT_APPROVERS`: the users.
     pub approvers: Vec<String>,
     /// `CHAT_APPROVERS`: the user groups.
@@ -98,7 +98,7 @@ impl Settings {
 impl Rules {
     fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
         let mut reader = Reader::new(lookup);
-        let runbook = reader.arn("RECOVER_STATE_MACHINE_ARN", "states");
+        let state_machine = reader.arn("RECOVER_STATE_MACHINE_ARN", "states");
         if reader.text("RECOVER_STATE_MACHINE_ARN").is_none() {
             reader.wrong.push("`RECOVER_STATE_MACHINE_ARN` is not set".to_owned());
         }
@@ -106,9 +106,9 @@ impl Rules {
         let (approver_groups, approvers) = may_approve.into_iter().partition(|id| id.starts_with('S'));
         let teams = ids(&mut reader, "SLACK_TEAMS", &["T", "E"]);
         let aliases = reader.parsed("CHAT_ALIASES", |text| serde_json::from_str::<Aliases>(text));
-        match runbook {
-            Some(runbook) if reader.wrong.is_empty() => {
-                Ok(Self { runbook, approvers, approver_groups, teams, aliases: aliases.unwrap_or_default() })
+        match state_machine {
+            Some(state_machine) if reader.wrong.is_empty() => {
+                Ok(Self { state_machine, approvers, approver_groups, teams, aliases: aliases.unwrap_or_default() })
             }
             _ => Err(Misconfigured(reader.wrong)),
         }

@@ -208,7 +208,7 @@ impl Aws {
 fn read_entry(entry: types::AccessEntry) -> AccessEntry {
     AccessEntry {
         arn: entry.access_entry_arn,
-        // EKS means STANDARD where it says nothing (cluster-api-provider-aws issue 6003).
+        // EKS means STANDARD if it says nothing (cluster-api-provider-aws issue 6003).
         r#type: entry.r#type.filter(|text| !text.is_empty()).unwrap_or_else(|| "STANDARD".to_owned()),
         username: entry.username.filter(|name| !name.is_empty()),
         kubernetes_groups: entry.kubernetes_groups.unwrap_or_default(),

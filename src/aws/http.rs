@@ -59,7 +59,7 @@ fn trusting(pem: &[u8]) -> Result<TrustStore, String> {
     Ok(TrustStore::empty().with_pem_certificate(pem))
 }
 
-/// A connector for the web: the operator's bundle, where there is one, else the system's root certificates, which the runtime keeps up to date.
+/// A connector for the web: the operator's bundle, if there is one, else the system's root certificates, which the runtime keeps up to date.
 ///
 /// # Errors
 /// If the CA bundle cannot be read, or holds no certificate.

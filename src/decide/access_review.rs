@@ -48,7 +48,7 @@ const QUESTIONS: [(&str, &[Question]); 7] = [
 ];
 
 impl Review {
-    /// The questions that prove a policy in a scope, the broadest first; none where no question is known to fit.
+    /// The questions that prove a policy in a scope, the broadest first; none if no question is known to fit.
     #[must_use]
     pub fn of(policy: &PolicyArn, scope: &AccessScope) -> Vec<Self> {
         let Some((name, questions)) = QUESTIONS.iter().find(|(name, _)| *name == policy.name()) else {

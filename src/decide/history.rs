@@ -86,14 +86,19 @@ impl History {
     /// expected any more: a grant at the same time, counting on the schedule, may have changed it since.
     #[must_use]
     pub fn expects(&self, step: &Step) -> bool {
-        // A schedule that was created and is gone was deleted by a revoke at the same time: it is created again.
-        let repeats = matches!(step, Step::CreateSchedule { .. });
         let since = self.executed.iter().rev().take_while(|done| !matches!(done.step, Step::DeleteSchedule(_)));
-        since.filter(|done| done.step.key() == step.key()).any(|done| match done.result {
-            StepResult::Applied => !repeats,
-            StepResult::AlreadyExists { .. } => true,
-            _ => false,
-        })
+        let mut like = since.filter(|done| done.step.key() == step.key());
+        match step {
+            Step::Observe => false,
+            // A schedule that was there and is gone was deleted by another request: it is created again.
+            Step::CreateSchedule { .. } => {
+                let last = self.executed.last();
+                last.is_some_and(|last| {
+                    last.step.key() == step.key() && matches!(last.result, StepResult::AlreadyExists { .. })
+                })
+            }
+            _ => like.any(|done| matches!(done.result, StepResult::Applied | StepResult::AlreadyExists { .. })),
+        }
     }
 
     /// Whether this request has changed, or tried to change, what the principal may do.

@@ -21,7 +21,7 @@ pub enum EntryState {
 }
 
 impl EntryState {
-    /// The entry, where there is one.
+    /// The entry, if there is one.
     #[must_use]
     pub fn present(&self) -> Option<&AccessEntry> {
         match self {
@@ -54,7 +54,7 @@ pub struct AccessEntry {
 }
 
 impl AccessEntry {
-    /// A policy, where it is associated with the entry.
+    /// A policy, if it is associated with the entry.
     #[must_use]
     pub fn policy(&self, policy: &PolicyArn) -> Option<&AccessPolicy> {
         self.access_policies.iter().find(|held| held.policy_arn == policy.as_str())

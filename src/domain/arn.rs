@@ -47,7 +47,7 @@ pub struct ClusterRef {
     pub region: Region,
     /// The partition of that region.
     pub partition: Partition,
-    /// The account, where an ARN named one.
+    /// The account, if an ARN named one.
     pub account: Option<String>,
 }
 
@@ -91,7 +91,7 @@ impl ClusterRef {
         })
     }
 
-    /// The ARN, where the account is known.
+    /// The ARN, if the account is known.
     #[must_use]
     pub fn arn(&self) -> Option<String> {
         self.account.as_ref().map(|account| self.arn_in(account))

@@ -84,7 +84,7 @@ impl Cluster {
     }
 }
 
-/// What kind of cluster it is, as far as that decides whether this way in exists.
+/// What kind of cluster it is, as far as that decides whether it has access entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterKind {
     /// In a region.

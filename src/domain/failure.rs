@@ -17,7 +17,7 @@ pub enum ErrorName {
     RequestDenied,
     /// There is no such cluster.
     ClusterNotFound,
-    /// The cluster's kind or state rules this way in out.
+    /// The cluster's kind or state rules a recovery out.
     ClusterNotRecoverable,
     /// Neither EKS nor IAM knows the principal, after IAM's own delay.
     PrincipalNotFound,

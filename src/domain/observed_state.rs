@@ -23,7 +23,7 @@ pub struct Observation {
     pub instance: InstanceRole,
     /// The principal's access entry.
     pub entry: EntryState,
-    /// Whether its access by the policy in question is to end.
+    /// Whether its access through the policy in question expires.
     pub expiry: ExpiryState,
 }
 

@@ -1,4 +1,4 @@
-//! IAM principals, as ARNs name them: who can be let in, and who cannot.
+//! IAM principals, as ARNs name them: which can be granted access, and which cannot.
 
 use std::fmt;
 
@@ -138,7 +138,7 @@ impl Principal {
     /// Reads the ARN of a role, a user or a role's session.
     ///
     /// # Errors
-    /// If it is malformed, or names something that cannot be let in: EKS takes the account's root and
+    /// If it is malformed, or names something that cannot be granted access: EKS takes the account's root and
     /// gives it nothing (aws-iam-authenticator issue 797), and refuses the others.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let fields = Fields::parse(text)?;

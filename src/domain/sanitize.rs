@@ -40,7 +40,7 @@ pub fn one_line(text: &str) -> String {
 /// The same, and not endless.
 #[must_use]
 pub fn shown(text: &str) -> String {
-    // Before, for it may be megabytes, and after, for writing out makes it longer.
+    // Before, because it may be megabytes, and after, because writing out makes it longer.
     shortened(&one_line(&shortened(text)))
 }
 

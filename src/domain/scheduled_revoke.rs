@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::access_scope::AccessScope;
 use super::api_error::ApiError;
 
-/// What was there before a grant: enough to put it back.
+/// What was there before a grant: enough to restore it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restore {

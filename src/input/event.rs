@@ -1,4 +1,4 @@
-//! The event: what a person, a runbook or a chat front end asks for. Read strictly; nothing is guessed.
+//! The event: what a caller, a workflow or the chat function asks for. Read strictly; nothing is guessed.
 
 use std::time::Duration;
 
@@ -37,9 +37,9 @@ pub struct Request {
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Let a principal in.
+    /// Grant access to a principal.
     Grant(Grant),
-    /// Take back what a grant gave.
+    /// Revoke what a grant gave.
     Revoke(Revoke),
     /// Look, diagnose, change nothing.
     Inspect(Inspect),
@@ -70,13 +70,13 @@ pub struct RequestedPrincipal {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the event")]
 pub struct Grant {
-    /// Whom to let in.
+    /// The principal that gets the access.
     pub principal: RequestedPrincipal,
     /// With which access policy.
     pub policy: PolicyArn,
     /// How far.
     pub scope: AccessScope,
-    /// For how long; `None` where the event does not say.
+    /// For how long; `None` if the event does not say.
     pub duration: Option<SignedDuration>,
     /// Plan only.
     pub dry_run: bool,
@@ -118,7 +118,7 @@ pub struct Revoke {
     pub principal: RequestedPrincipal,
     /// Which policy.
     pub policy: PolicyArn,
-    /// What to put back, as the grant wrote it down.
+    /// What to restore, as the grant recorded it.
     pub restore: Option<Restore>,
     /// The expiry that a scheduled revoke was made for.
     pub expires_at: Option<Timestamp>,
@@ -128,7 +128,7 @@ pub struct Revoke {
     pub verify: Verify,
 }
 
-/// What an inspection looks at.
+/// What an inspection is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspect {
     /// One principal's access; `None`: the cluster's.

@@ -40,11 +40,11 @@ pub struct Settings {
     pub grants_frozen: bool,
     /// `EMERGENCY_MAX_DURATION`; `None`: emergency grants are refused.
     pub emergency_max_duration: Option<SignedDuration>,
-    /// `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`, `SCHEDULE_DLQ_ARN`: `None` where no revoke can be scheduled.
+    /// `SCHEDULE_GROUP`, `SCHEDULE_ROLE_ARN`, `SCHEDULE_DLQ_ARN`: `None` if no revoke can be scheduled.
     pub schedule: Option<Schedule>,
     /// `EVENT_BUS`.
     pub event_bus: Option<String>,
-    /// `TARGET_ROLE_NAME`, `TARGET_EXTERNAL_ID`: `None` where other accounts are out of reach.
+    /// `TARGET_ROLE_NAME`, `TARGET_EXTERNAL_ID`: `None` if other accounts are out of reach.
     pub target_role: Option<TargetRole>,
     /// `LOG_LEVEL`.
     pub log_level: Level,

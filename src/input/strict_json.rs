@@ -81,7 +81,7 @@ impl Object {
         self.fields.keys().map(String::as_str)
     }
 
-    /// A field's value, where the field is there.
+    /// A field's value, if the field is there.
     ///
     /// # Errors
     /// If the value has another type.

@@ -111,7 +111,7 @@ impl Log {
         Self { sink, clock, threshold, request_id: request_id.to_owned() }
     }
 
-    /// One line, where its level is high enough. `fields` is a JSON object.
+    /// One line, if its level is high enough. `fields` is a JSON object.
     pub fn line(&self, level: Level, message: &str, fields: Value) {
         if level >= self.threshold {
             self.record(level, message, fields);

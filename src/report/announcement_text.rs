@@ -21,7 +21,7 @@ pub const WORDS: [&str; 7] = ["cluster", "principal", "policy", "requestedBy", "
 
 /// The longest text, in characters: the whole of it is in the announcement's other fields, and in the log.
 const LONGEST: usize = 2000;
-/// The longest event in base64, in characters; what is longer says less of what to put back, which the schedule and the tags know, too.
+/// The longest event in base64, in characters; of a longer one, the event says less of what to restore, which the schedule and the tags know, too.
 pub const LONGEST_UNDO: usize = 20_000;
 
 /// What a message says: who, which cluster, which principal, which policy, why, until when, how it ended, and the event that takes it

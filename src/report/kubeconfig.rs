@@ -4,7 +4,7 @@ use crate::domain::cluster::Cluster;
 use crate::domain::region::Region;
 
 /// The file's text; `None` while the cluster has no endpoint. Local clusters on Outposts name their id in place of
-/// their name, but this way in does not exist for those.
+/// their name, but those have no access entries.
 #[must_use]
 pub fn render(cluster: &Cluster, region: &Region) -> Option<String> {
     let endpoint = quoted(cluster.endpoint.as_deref()?);

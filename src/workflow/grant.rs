@@ -173,7 +173,7 @@ impl GrantReconciler<'_> {
     async fn remove_unneeded_schedule(&self, recorder: &mut Recorder) {
         if let Some((target, revoke)) = self.engine.history.unneeded_schedule() {
             let (seen, policy) = (&self.engine.seen, &self.grant.policy);
-            unneeded_schedule::remove(self.context, target, revoke, seen, policy, recorder).await;
+            unneeded_schedule::remove(self.context, target, revoke, &self.engine.history, seen, policy, recorder).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An inspection: looks at everything that can be seen from outside the cluster, changes nothing, and explains.
+//! An inspection: reads all that can be read from outside the cluster, changes nothing, and explains.
 //!
 //! What could not be looked at is named in a warning, and fails nothing but what rests on it.
 
@@ -28,7 +28,7 @@ use crate::workflow::context::Context;
 use crate::workflow::recorder::{Recorder, TimedCall};
 use crate::workflow::resolve::classify_iam_answer;
 
-/// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; where it takes
+/// How many access entries, or schedules, are read at once. EKS does not say how many calls it takes a second; if it takes
 /// fewer, the SDK slows down and asks again.
 const AT_ONCE: usize = 16;
 /// How many principals IAM is asked for one by one, at the most.
@@ -36,7 +36,7 @@ const MOST_SINGLE_QUESTIONS: usize = 300;
 /// How many of those that could not be read are named.
 const NAMED: usize = 5;
 
-/// Looks at a cluster, and at one principal's access to it where the request names one.
+/// Inspects a cluster, and one principal's access to it if the request names one.
 ///
 /// # Errors
 /// If not even the cluster can be looked at.
@@ -64,7 +64,7 @@ pub async fn run(
         Err(error) if error.kind == Kind::ModeWithoutEntries => Some(Vec::new()),
         listed => snapshot.seen("the list of access entries", listed),
     };
-    // What cannot be read is a service-linked role, or the account's root: neither is a way in for people.
+    // What cannot be read is a service-linked role, or the account's root: neither can be granted access.
     let arns = listed.iter().flatten().filter_map(|arn| PrincipalArn::parse(arn).ok());
     let mut principals: BTreeSet<PrincipalArn> = arns.collect();
 
@@ -74,7 +74,7 @@ pub async fn run(
         subject = Some(snapshot.subject(requested, &iam, &caller, &principals).await);
     }
     let own = subject.as_ref().and_then(|subject| subject.arn.clone());
-    // A role that may not list the entries may still look at the one that it was asked about.
+    // A role that may not list the entries may still read the one that it was asked about.
     if listed.is_none() {
         principals.extend(own.clone());
     }
@@ -129,7 +129,7 @@ async fn schedule_names(context: &Context<'_>, request: &Request) -> Option<Time
     Some(TimedCall::call(Operation::ListSchedules, context.aws.list_schedules(schedules.group(), &prefix)).await)
 }
 
-/// A look at everything, under way.
+/// Collects what an inspection reads.
 struct SnapshotCollector<'a> {
     context: &'a Context<'a>,
     recorder: &'a mut Recorder,
@@ -363,7 +363,7 @@ async fn entry(aws: &Aws, cluster: &str, arn: &PrincipalArn) -> Result<Option<Ac
     let (entry, policies) =
         tokio::join!(aws.describe_access_entry(cluster, arn), aws.list_associated_access_policies(cluster, arn));
     match entry? {
-        // An entry whose policies are not shown is on its way in or out.
+        // An entry whose policies are not shown is being created or deleted.
         EntryState::Present(entry) => {
             let unseen = || ApiError::unreadable(Operation::ListAssociatedAccessPolicies, "it shows no such entry");
             Ok(Some(AccessEntry { access_policies: policies?.ok_or_else(unseen)?, ..entry }))

@@ -18,7 +18,7 @@ use crate::workflow::recorder::Recorder;
 
 /// How long a failed change of mode may look like one that has not begun.
 const MODE_GRACE: Duration = Duration::from_mins(1);
-/// Between two looks at a cluster whose mode is changing, which takes a minute or more.
+/// Between two reads of a cluster whose mode is changing, which takes a minute or more.
 const MODE_BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
 
 impl Executor<'_> {
@@ -66,7 +66,7 @@ impl Executor<'_> {
     }
 
     /// Follows the change by `DescribeCluster` alone, which the article's role allows: the first ACTIVE may be older than the
-    /// change, so the mode itself has to be seen. `DescribeUpdate`, where it is allowed, tells why a change failed.
+    /// change, so the mode itself has to be seen. `DescribeUpdate`, if it is allowed, tells why a change failed.
     pub(crate) async fn await_authentication_mode(&mut self, recorder: &mut Recorder) -> Result<StepResult, Failure> {
         let watch = Stopwatch::start();
         let mut updating_seen = false;
@@ -87,7 +87,7 @@ impl Executor<'_> {
                 }
                 match self.context.aws.describe_cluster(&name).await {
                     Ok(cluster) => *self.cluster = cluster,
-                    // A look that failed is made up for by the next one.
+                    // The next read makes up for one that failed.
                     Err(error) if error.kind.is_transient() => return None,
                     Err(error) => return Some(Err(Failure::from(error))),
                 }

@@ -29,7 +29,7 @@ use crate::workflow::resolve::{
 /// What EventBridge Scheduler has for an answer that only adds to what is known: it cannot be reached at all from some VPCs.
 const SCHEDULER_TIME: Duration = Duration::from_secs(4);
 
-/// Looks at everything that a request about a principal depends on.
+/// Reads everything that a request about a principal depends on.
 ///
 /// # Errors
 /// If the cluster is not there, in another account, or not to be recovered, the principal cannot be resolved, or AWS does not answer.
@@ -226,7 +226,7 @@ pub async fn read_back(
     })
 }
 
-/// An access entry, its policies, and what is to end them, read at once.
+/// An access entry, its policies, and their expiry, read at once.
 struct Access {
     principal: PrincipalArn,
     entry: TimedCall<EntryState>,

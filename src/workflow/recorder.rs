@@ -92,7 +92,7 @@ impl Recorder {
         timed.answer
     }
 
-    /// Logs what is there before anything is changed, so that it can be put back whatever happens to this invocation.
+    /// Logs what is there before anything is changed, so that it can be restored whatever happens to this invocation.
     pub fn capture_baseline(&self, seen: &Observation) {
         self.log.record(
             Level::Info,

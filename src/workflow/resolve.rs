@@ -111,7 +111,12 @@ async fn successor_remedy(
         Some(role) if clear => {
             let now = format!("The permission set `{set}` has the role `{}` now.", role.arn);
             match event_for(context, subject, &role.arn) {
-                Ok(event) => format!("{now} Check that it is yours, then send this event: {event}"),
+                Ok(event) => {
+                    let needs_reason =
+                        context.settings.require_reason || subject.grant.is_some_and(|grant| grant.emergency);
+                    let add = if needs_reason { ", with a `reason`" } else { "" };
+                    format!("{now} Check that it is yours, then send this event{add}: {event}")
+                }
                 Err(denied) => format!("{now} This function may not grant access to it. {}", denied.remedy),
             }
         }
@@ -133,7 +138,8 @@ fn event_for(context: &Context<'_>, subject: Subject<'_>, role: &PrincipalArn) -
     guardrails::own_roles(settings, &[], role)?;
     let cluster = subject.cluster;
     let grant = subject.grant;
-    let duration = match (grant.and_then(|grant| grant.duration).or(settings.default_duration), &context.schedules) {
+    let asked = grant.map(|grant| guardrails::duration(settings, grant)).transpose()?.flatten();
+    let duration = match (asked, &context.schedules) {
         (Some(duration), _) => Some(format!("{duration:#}")),
         (None, Ok(_)) => Some("1h".to_owned()),
         (None, Err(_)) => None,
@@ -146,6 +152,7 @@ fn event_for(context: &Context<'_>, subject: Subject<'_>, role: &PrincipalArn) -
         "accessScope": grant.map(|grant| &grant.scope),
         "duration": duration,
         "dryRun": grant.map(|grant| grant.dry_run),
+        "emergency": grant.filter(|grant| grant.emergency).map(|_| true),
     }))
 }
 

@@ -83,10 +83,11 @@ pub async fn run(
     let held = engine.seen.entry.present().and_then(|entry| entry.scope_of(&revoke.policy)).cloned();
     engine.reconcile(&planner, plan, recorder).await?;
     let (removed, seen) = (engine.history.changed_access(), engine.seen);
+    // Also if nothing was removed: a revoke that was killed before it got here is sent again.
+    correct_ends_tag(context, subject, &seen, recorder).await;
     if !removed {
         return Ok(report.ended(&seen, Status::NothingToRevoke, ownership, None));
     }
-    correct_ends_tag(context, subject, &seen, recorder).await;
     warn_residual_access(&seen, recorder);
     let verdict = verify(context, revoke, &seen, held.as_ref(), recorder).await;
     Ok(report.ended(&seen, Status::Revoked, ownership, verdict))
@@ -152,7 +153,13 @@ fn is_tagged(context: &Context<'_>, revoke: &Revoke, seen: &Observation) -> bool
 fn restore(context: &Context<'_>, revoke: &Revoke, seen: &Observation) -> Option<Restore> {
     let scheduled = seen.expiry.scheduled().map(|pending| pending.restore.clone());
     let tagged = || is_tagged(context, revoke, seen).then(Restore::entry_created);
-    scheduled.or_else(|| revoke.restore.clone()).or_else(tagged)
+    let sent = || {
+        let restore = revoke.restore.clone()?;
+        // A schedule whose input can't be read may be the only end. It goes with the access, or not at all.
+        let unreadable = seen.expiry.target().is_some() && seen.expiry.scheduled().is_none();
+        Some(if unreadable { Restore { access_scope: None, ..restore } } else { restore })
+    };
+    scheduled.or_else(sent).or_else(tagged)
 }
 
 /// Without evidence, a revoke is bound by what binds a grant.

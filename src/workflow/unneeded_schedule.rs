@@ -1,6 +1,7 @@
 //! Cleans up after a grant that scheduled its end and then gave nothing.
 
 use crate::decide::expiry::read_scheduled;
+use crate::decide::history::History;
 use crate::domain::access_entry::AccessPolicy;
 use crate::domain::arn::PolicyArn;
 use crate::domain::observed_state::Observation;
@@ -14,6 +15,7 @@ pub async fn remove(
     context: &Context<'_>,
     target: &ScheduleTarget,
     revoke: &PendingRevoke,
+    history: &History,
     seen: &Observation,
     policy: &PolicyArn,
     recorder: &mut Recorder,
@@ -23,7 +25,10 @@ pub async fn remove(
     let held = |held: Option<Vec<AccessPolicy>>| {
         held.unwrap_or_default().into_iter().find(|held| held.policy_arn == policy.as_str())
     };
-    let before = seen.entry.present().and_then(|entry| entry.policy(policy));
+    // What was held before this request needs no end, unless this installation gave it: its own end may have just come.
+    let before = history.baseline().and_then(|baseline| baseline.entry.present());
+    let before = before.filter(|entry| !context.installation.created_for(entry, policy.name()));
+    let before = before.and_then(|entry| entry.policy(policy));
     match (now.map(held), before) {
         (Ok(None), _) => {}
         (Ok(Some(now)), Some(before)) if now == *before => {}

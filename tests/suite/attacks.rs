@@ -312,3 +312,85 @@ async fn auto_modes_node_role_is_a_conflict_even_if_iam_does_not_answer() {
         assert_eq!(failed.name, ErrorName::AccessEntryConflict, "{}", failed.message);
     }
 }
+
+/// The cleanup after a failed grant must not take the end of access that another one gave, or an earlier one.
+#[tokio::test(start_paused = true)]
+async fn failed_extension_keeps_the_end_of_access_that_an_earlier_grant_gave() {
+    let extended = async |fault: Option<usize>| {
+        let harness = harness(world(Mode::Api));
+        harness.send(&grant(&json!({}))).await.unwrap();
+        tokio::time::advance(HOUR).await;
+        let late = harness.aws.due().remove(0);
+        let calls = harness.aws.calls().len();
+        if let Some(call) = fault {
+            harness.aws.inject(Fault::new(At::Call(call), Kind::Garbage));
+        }
+        let extension = harness.send_as("the-extension", &grant(&json!({}))).await;
+        (harness, late, calls, extension)
+    };
+    let (sound, _, calls, extension) = extended(None).await;
+    extension.unwrap();
+    let read_back = sound.aws.calls()[calls..].iter().rposition(|call| call.operation == "GetSchedule").unwrap();
+    let (harness, late, _, extension) = extended(Some(calls + read_back)).await;
+    assert_eq!(extension.unwrap_err().name, ErrorName::ServiceUnavailable);
+    assert_eq!(schedules(&harness).len(), 1, "its access is still there");
+    // The revoke of the first grant comes late, and finds that another one is scheduled.
+    let answer = harness.send_through("revoke", &serde_json::from_str(&late.input).unwrap()).await.unwrap();
+    assert_eq!(answer["status"], "SUPERSEDED");
+    assert_eq!(statuses(harness.after(HOUR).await), ["REVOKED"]);
+    assert!(holds_nothing(&harness));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_revokes_of_two_policies_at_once_leave_nothing() {
+    let policies = "AmazonEKSClusterAdminPolicy,AmazonEKSViewPolicy";
+    let aws = Simulation::new(world(Mode::Api)).with_latency(Duration::from_millis(20));
+    let harness = Harness::new(aws).with_schedules().with("ALLOWED_POLICIES", policies);
+    for policy in [POLICY, VIEW] {
+        harness.send(&grant(&json!({"policyArn": policy}))).await.unwrap();
+    }
+    let begun = eks_break_glass::platform::clock::instant();
+    let (admin, view) = (revoke(&json!({})), revoke(&json!({"policyArn": VIEW})));
+    let (one, other) = tokio::join!(harness.send(&admin), harness.send(&view));
+    assert!(begun.elapsed() < MINUTE, "neither waits for what the other did");
+    for answer in [one, other] {
+        assert_eq!(answer.unwrap()["status"], "REVOKED");
+    }
+    assert!(holds_nothing(&harness) && schedules(&harness).is_empty());
+}
+
+/// EKS may take longer to know a new principal than the access lasts.
+#[tokio::test(start_paused = true)]
+async fn end_that_has_passed_before_the_access_was_given_is_moved() {
+    let principal = Principal::made_at(ADMIN, World::START).with_eks_lag(Duration::from_secs(66));
+    let harness = harness(world(Mode::Api).with_principal(principal));
+    let result = harness.send(&grant(&json!({"duration": "1m"}))).await.unwrap();
+    let expires_at: jiff::Timestamp = result["expiresAt"].as_str().unwrap().parse().unwrap();
+    assert!(expires_at > harness.aws.world(|world| world.now()), "{expires_at}");
+    assert_eq!(statuses(harness.after(MINUTE).await), ["REVOKED"]);
+    assert!(holds_nothing(&harness));
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_restore_does_not_take_a_schedule_that_cannot_be_read_from_its_access() {
+    let harness = harness(world(Mode::Api));
+    harness.send(&grant(&json!({}))).await.unwrap();
+    let schedule = harness.aws.world(|world| world.schedules()[0].name.clone());
+    harness.aws.world(|world| world.alter_schedule(&schedule, |schedule| "{}".clone_into(&mut schedule.input)));
+    let keep = revoke(&json!({"restore": {"version": 1, "entryExisted": true, "accessScope": {"type": "cluster"}}}));
+    assert_eq!(harness.send(&keep).await.unwrap()["status"], "REVOKED");
+    assert!(holds_nothing(&harness) && schedules(&harness).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_for_the_successor_in_an_emergency_lasts_no_longer_than_an_emergency() {
+    let harness = harness(world(Mode::Api).with_principal(Principal::new(NEW_SSO)))
+        .with("REQUIRE_APPROVAL", "true")
+        .with("EMERGENCY_MAX_DURATION", "15m");
+    let event = grant(&json!({"principalArn": OLD_SSO, "duration": null, "emergency": true, "reason": "INC-1"}));
+    let failed = harness.send(&event).await.unwrap_err();
+    assert!(failed.message.contains("send this event, with a `reason`: "), "{}", failed.message);
+    let event = advised(&failed.message.replace("send this event, with a `reason`: ", "send this event: "));
+    assert_eq!((&event["duration"], &event["emergency"]), (&json!("15m"), &json!(true)));
+    assert_eq!(harness.send(&merged(event, &json!({"reason": "INC-1"}))).await.unwrap()["status"], "GRANTED");
+}

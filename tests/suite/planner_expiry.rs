@@ -1,6 +1,7 @@
 //! The planner, for access that ends.
 
 use eks_break_glass::decide::history::History;
+use eks_break_glass::decide::history::StepResult;
 use eks_break_glass::decide::plan::{self, Goal};
 use eks_break_glass::domain::access_entry::{AccessEntry, Ends, EntryState};
 use eks_break_glass::domain::access_scope::AccessScope;
@@ -97,4 +98,20 @@ fn whatever_a_plan_with_a_duration_gives_it_schedules_first() {
     let planned = plan::grant(&timed, &history, &seen, NOW).unwrap().steps;
     let revoke = PendingRevoke { restore: Restore::entry_created(), expires_at: NOW + HOUR };
     assert_eq!(planned[0], Step::CreateSchedule { target: slot(), revoke });
+}
+
+/// Another request had created it, and has deleted it since.
+#[test]
+fn schedule_that_was_found_and_is_gone_is_created_again() {
+    let goal = Goal { duration: Some(HOUR), ..goal(AccessScope::Cluster) };
+    let seen = world(AuthenticationMode::Api, EntryState::Absent);
+    let [schedule, create, associate] = <[Step; 3]>::try_from(steps(&goal, &seen)).unwrap();
+    let mut history = History::default();
+    history.observe(&seen);
+    history.append(schedule.clone(), StepResult::AlreadyExists { unconfirmed: false });
+    assert!(history.expects(&schedule), "until it shows");
+    history.append(create, StepResult::Applied);
+    history.append(associate.clone(), StepResult::Applied);
+    assert!(!history.expects(&schedule) && history.expects(&associate));
+    assert!(!history.expects(&Step::Observe), "a barrier isn't waited for");
 }

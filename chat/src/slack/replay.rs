@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 pub struct ReplayCache(Mutex<BTreeSet<(Timestamp, [u8; 32])>>);
 
 impl ReplayCache {
-    /// Remembers a request; `false` where it was there already.
+    /// Remembers a request; `false` if it was there already.
     pub fn is_new(&self, claim: &SignatureHeaders, now: Timestamp) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = seen.split_off(&(now - WINDOW, [0; 32]));

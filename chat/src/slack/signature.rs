@@ -81,7 +81,7 @@ pub fn seal(secret: &str, purpose: &str, text: &str) -> Option<String> {
     Some(hex::encode(mac) + text)
 }
 
-/// The text of a seal; `None` where this program has not made it, or for another purpose.
+/// The text of a seal; `None` if this program has not made it, or for another purpose.
 #[must_use]
 pub fn unseal<'a>(secret: &str, purpose: &str, seal: &'a str) -> Option<&'a str> {
     let (digits, text) = seal.split_at_checked(DIGITS)?;

@@ -201,7 +201,7 @@ async fn a_click_whose_answer_is_lost_leaves_the_buttons_and_may_be_repeated() {
     harness.trouble("SendTaskSuccess", Trouble::LostAnswer);
     let shown = click(&harness, "U0APPROVER", APPROVE, &button(&message, APPROVE), &message).await;
     assert_eq!((&shown["response_type"], &shown["replace_original"]), (&json!("ephemeral"), &json!(false)));
-    assert!(shown["text"].as_str().unwrap().contains("ButtonClick again"));
+    assert!(shown["text"].as_str().unwrap().contains("Click again"));
     assert_eq!(harness.status(), "NOT_PASSED_ON");
     click(&harness, "U0APPROVER", APPROVE, &button(&message, APPROVE), &message).await;
     assert_eq!((harness.status(), harness.answers().len()), ("TOO_LATE".to_owned(), 1));

@@ -21,7 +21,7 @@ const LONGEST_LIST: usize = 100;
 /// How many of a list a finding's message names.
 const IN_WORDS: usize = 3;
 
-/// Explains what was seen, the gravest first; and how many findings were left out, for there were too many of their kind.
+/// Explains what was seen, the gravest first; and how many findings were left out, because there were too many of their kind.
 #[must_use]
 pub fn diagnose(snapshot: &ClusterSnapshot) -> (Vec<Finding>, usize) {
     let mut findings = Findings { snapshot, list: Vec::new(), left_out: 0, replaced: BTreeSet::new() };
@@ -117,7 +117,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Why the principal that the request is about gets in, or does not.
+    /// Why the principal that the request is about has access, or none.
     fn subject(&mut self, subject: &Subject) {
         let named = subject.arn.as_ref().map_or(subject.text.as_str(), PrincipalArn::as_str);
         if let IamPrincipal::Absent { instead } = &subject.iam {
@@ -300,7 +300,7 @@ impl Findings<'_> {
         );
     }
 
-    /// Who can still get in, and let others in.
+    /// Who still has access, and can grant it to others.
     fn administrators(&mut self) {
         let snapshot = self.snapshot;
         let subject = snapshot.subject.as_ref().and_then(|subject| subject.arn.as_ref());

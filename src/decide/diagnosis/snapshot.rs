@@ -55,7 +55,7 @@ pub struct Iam {
     pub roles: Option<BTreeMap<String, Identity>>,
     /// Its users, by name; `None`: IAM did not say.
     pub users: Option<BTreeMap<String, Identity>>,
-    /// What it said of single ones, where it did not list them.
+    /// What it said of single ones, if it did not list them.
     pub answers: BTreeMap<PrincipalArn, IamPrincipal>,
 }
 

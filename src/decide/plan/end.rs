@@ -42,7 +42,9 @@ pub(super) fn schedule(
     match (&seen.expiry, restore) {
         // Scheduled by this request: another grant may have moved it since, and isn't contradicted.
         (ExpiryState::Pending(_, pending), restore)
-            if history.scheduled_end().is_some() && (!replaces || restore.as_ref() == Some(&pending.restore)) => {}
+            if history.scheduled_end().is_some()
+                && pending.expires_at > now
+                && (!replaces || restore.as_ref() == Some(&pending.restore)) => {}
         (ExpiryState::Pending(target, pending), restore) => {
             let restore = restore.unwrap_or_else(|| pending.restore.clone());
             let revoke = PendingRevoke { restore, expires_at: end };
