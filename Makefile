@@ -1,7 +1,7 @@
 # The commands of this project. Everything that they need beside Rust, Python 3.11 and make, they install under .tools/, pinned.
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python previews contract fuzz bench instructions lint check-template build release reproducible requirements clean
+.PHONY: help demo test test-rust test-python previews contract properties fuzz bench instructions lint check-template build release reproducible requirements clean
 
 PYTHON ?= python3.11
 VENVS := aws ministack checks pins
@@ -30,6 +30,9 @@ previews: .needs-cargo .tools/aws/.installed .tools/ministack/.installed ## Draw
 
 contract: .needs-cargo ## Writes the list of all names that documents and templates repeat: docs/schemas/contract.json
 	UPDATE_CONTRACT=1 cargo test --locked --workspace --test suite -- contract::list_of_names
+
+properties: .needs-cargo ## The properties with thousands of worlds (some four minutes); every run of the tests tries hundreds
+	ALL_CASES=1 cargo test --locked --workspace --test suite -- --nocapture endless interruption
 
 fuzz: .needs-cargo ## Hostile events, as many as CASES says, made from SEED (every run of the tests makes some, too)
 	FUZZ_CASES=$(or $(CASES),5000000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \

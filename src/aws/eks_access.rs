@@ -88,7 +88,7 @@ impl Aws {
         }
     }
 
-    /// Makes an access entry of type `STANDARD`.
+    /// Creates an access entry of type `STANDARD`.
     ///
     /// # Errors
     /// [`ApiErrorKind::InUse`] if there is one; [`ApiErrorKind::InvalidPrincipal`] if EKS does not know the principal, or not yet.
@@ -170,7 +170,7 @@ impl Aws {
         policy.map(drop).ok_or_else(|| ApiError::unreadable(operation, "there is no policy in it"))
     }
 
-    /// Takes a policy off the principal's access entry.
+    /// Disassociates a policy from the principal's access entry.
     ///
     /// # Errors
     /// If EKS does not; that it is not there is what was wanted.

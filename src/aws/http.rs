@@ -46,7 +46,7 @@ pub(super) fn cluster_connector(pem: &[u8]) -> Result<SharedHttpConnector, Strin
     connector(trusting(pem).map_err(|why| format!("the cluster's CA cannot be used: {why}"))?)
 }
 
-/// A trust store of these certificates. They are looked at first, for the connector panics at one that it cannot read.
+/// A trust store of these certificates. They are checked first, because the connector panics at one that it can't read.
 fn trusting(pem: &[u8]) -> Result<TrustStore, String> {
     let certificates: Vec<CertificateDer<'_>> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.to_string())?;

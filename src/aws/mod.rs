@@ -142,7 +142,7 @@ impl Connection {
         F: Future<Output = Result<T, SdkError<E>>> + Send,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        // Boxed, because the SDK's futures are large, and whatever awaits this one would be.
+        // Boxed, because the SDK's futures are large, and so would be all that awaits this one.
         let call: BoxFuture<'_, _> = Box::pin(call);
         match deadline.timeout(call).await {
             Some(answer) => answer.map_err(|error| CallError::from_sdk(service, &error)),

@@ -158,16 +158,6 @@ impl From<ApiError> for Failure {
                 let (what, remedy) = denied(&error);
                 (ErrorName::PermissionDenied, what, remedy)
             }
-            Kind::ClusterNotFound => (
-                ErrorName::ClusterNotFound,
-                "EKS has no cluster of that name in the account and region that were asked.".to_owned(),
-                "Check `clusterName` and `region`.".to_owned(),
-            ),
-            Kind::PolicyNotFound => (
-                ErrorName::InvalidRequest,
-                "EKS has no such access policy.".to_owned(),
-                "Correct `policyArn`: `aws eks list-access-policies` lists those that exist.".to_owned(),
-            ),
             Kind::Rejected if operation == Operation::UpdateClusterConfig => (
                 ErrorName::AuthenticationModeFailed,
                 "EKS refused to change the authentication mode.".to_owned(),
@@ -177,16 +167,6 @@ impl From<ApiError> for Failure {
                 ErrorName::InvalidRequest,
                 refused,
                 "Correct the event by what AWS says, and send it again.".to_owned(),
-            ),
-            Kind::PrincipalNotFound | Kind::InvalidPrincipal => (
-                ErrorName::PrincipalNotFound,
-                "AWS doesn't know the principal.".to_owned(),
-                "Check `principalArn`, its path included.".to_owned(),
-            ),
-            Kind::NotStandard => (
-                ErrorName::AccessEntryConflict,
-                "The principal's access entry is not of type STANDARD.".to_owned(),
-                "Name a principal that is not the role of nodes.".to_owned(),
             ),
             Kind::Quota => (
                 ErrorName::LimitExceeded,
@@ -201,6 +181,11 @@ impl From<ApiError> for Failure {
                     "Check that the cluster's partition and region are enabled for the function's account. {again}."
                 ),
             ),
+            Kind::ClusterNotFound
+            | Kind::PolicyNotFound
+            | Kind::PrincipalNotFound
+            | Kind::InvalidPrincipal
+            | Kind::NotStandard => of_the_event(error.kind),
             Kind::EntryNotFound
             | Kind::InUse
             | Kind::NotFound
@@ -211,6 +196,32 @@ impl From<ApiError> for Failure {
             | Kind::NotSent => passing(&error),
         };
         Self::new(name, what, remedy).with_detail(error.to_string())
+    }
+}
+
+/// What a failed call is if the event names something wrong.
+fn of_the_event(kind: Kind) -> (ErrorName, String, String) {
+    match kind {
+        Kind::ClusterNotFound => (
+            ErrorName::ClusterNotFound,
+            "EKS has no cluster of that name in the account and region that were asked.".to_owned(),
+            "Check `clusterName` and `region`.".to_owned(),
+        ),
+        Kind::PolicyNotFound => (
+            ErrorName::InvalidRequest,
+            "EKS has no such access policy.".to_owned(),
+            "Correct `policyArn`: `aws eks list-access-policies` lists those that exist.".to_owned(),
+        ),
+        Kind::PrincipalNotFound | Kind::InvalidPrincipal => (
+            ErrorName::PrincipalNotFound,
+            "AWS doesn't know the principal.".to_owned(),
+            "Check `principalArn`, its path included.".to_owned(),
+        ),
+        _ => (
+            ErrorName::AccessEntryConflict,
+            "The principal's access entry is not of type STANDARD.".to_owned(),
+            "Name a principal that is not the role of nodes.".to_owned(),
+        ),
     }
 }
 

@@ -40,7 +40,7 @@ impl Context<'_> {
     }
 }
 
-/// What is looked at.
+/// What a request is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The cluster.

@@ -1,6 +1,6 @@
 //! An inspection: reads all that can be read from outside the cluster, changes nothing, and explains.
 //!
-//! What could not be looked at is named in a warning, and fails nothing but what rests on it.
+//! What could not be read is named in a warning, and fails nothing but what rests on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ const NAMED: usize = 5;
 /// Inspects a cluster, and one principal's access to it if the request names one.
 ///
 /// # Errors
-/// If not even the cluster can be looked at.
+/// If not even the cluster can be read.
 pub async fn run(
     context: &Context<'_>,
     request: &Request,
@@ -133,7 +133,7 @@ async fn schedule_names(context: &Context<'_>, request: &Request) -> Option<Time
 struct SnapshotCollector<'a> {
     context: &'a Context<'a>,
     recorder: &'a mut Recorder,
-    /// What could not be looked at, and why.
+    /// What could not be read, and why.
     unseen: Vec<String>,
 }
 
@@ -233,7 +233,7 @@ impl SnapshotCollector<'_> {
         let mut classified = BTreeMap::new();
         while let Some((arn, answer)) = answers.next().await {
             match answer {
-                // Who may not ask for one may ask for none, and an IAM that does not answer is not waited for.
+                // A role that is not allowed to read one is allowed to read none, and an IAM that does not answer is not waited for.
                 Err(error) if error.kind != Kind::PrincipalNotFound => break,
                 answer => {
                     classified.insert(arn.clone(), classify_iam_answer(arn, caller, answer));

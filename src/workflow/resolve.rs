@@ -15,7 +15,7 @@ use crate::platform::clock::{Backoff, Deadline};
 use crate::workflow::context::{Context, Subject};
 use crate::workflow::recorder::{Recorder, TimedCall};
 
-/// IAM shows a new principal within seconds, so this tells a new one from a misspelt one.
+/// IAM shows a new principal within seconds, so this distinguishes a new one from a misspelt one.
 const IAM_DELAY: Duration = Duration::from_secs(15);
 const IAM_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
 

@@ -1,6 +1,6 @@
-//! Asking the cluster itself: whether its API server lets the principal in, or not any more.
+//! Asks the cluster itself whether its API server honours the principal's access, or no longer does.
 //!
-//! An access review is about its sender, so the question is asked as the principal: by taking on its role for as long as the
+//! An access review is about its sender, so the question is asked as the principal: the function assumes its role for as long as the
 //! question takes. The function never gives itself an entry.
 
 use std::time::Duration;
@@ -26,14 +26,14 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Durat
 /// What the answer should become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Access was given.
+    /// Access was granted.
     Allowed,
-    /// Access was taken away.
+    /// Access was revoked.
     Denied,
 }
 
 /// Asks the cluster's API server, as the principal, until the answer is the expected one or the time for it is over. Whatever comes of
-/// it fails nothing: what EKS has taken counts.
+/// it fails nothing: what EKS has accepted counts.
 pub async fn ask(
     context: &Context<'_>,
     seen: &Observation,

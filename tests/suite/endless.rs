@@ -18,7 +18,7 @@ use simulator::policy::Policy;
 use simulator::world::{Caller, Cluster, Delays, Entry, Mode, Principal};
 use simulator::{Simulation, World};
 
-use crate::harness::{GROUP, Harness};
+use crate::harness::{GROUP, Harness, cases};
 use crate::interruption::simulated;
 
 const PRINCIPALS: [&str; 2] =
@@ -345,8 +345,12 @@ fn no_principal_gets_access_without_an_end() {
         prop_oneof![3 => Just(0_u64), 1 => Just(5)],
         proptest::collection::vec(any_round(), 1..6),
     );
-    let config =
-        ProptestConfig { cases: WORLDS, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases: cases(WORLDS),
+        max_shrink_iters: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     TestRunner::new(config)
         .run(&worlds, |(held, mode, entry_delay, rounds)| {
             simulated(live(held, mode, entry_delay, rounds));
@@ -354,11 +358,12 @@ fn no_principal_gets_access_without_an_end() {
         })
         .unwrap_or_else(|failed| panic!("{failed}"));
     let seen = SEEN.lock().unwrap().clone();
-    say(&format!("{WORLDS} worlds: {seen:?}"));
+    let worlds = cases(WORLDS);
+    say(&format!("{worlds} worlds: {seen:?}"));
     // Each kind of event happened often enough to show something.
     for what in ["GRANTED", "REVOKED", "replaced", "together", "killed", "delivered", "RequestDenied"] {
         let times = seen.get(what).copied().unwrap_or_default();
-        assert!(times > u64::from(WORLDS) / 20, "{what}: {times} times in {WORLDS} worlds");
+        assert!(times > u64::from(worlds) / 20, "{what}: {times} times in {worlds} worlds");
     }
 }
 

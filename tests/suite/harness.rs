@@ -228,6 +228,12 @@ impl HttpConnector for Door {
     }
 }
 
+/// How many cases a property is tried with: all of them with `make properties`, a tenth of them in every other run.
+#[expect(clippy::disallowed_methods, reason = "`make properties` asks for all cases")]
+pub(crate) fn cases(all: u32) -> u32 {
+    if std::env::var_os("ALL_CASES").is_some() { all } else { all / 10 }
+}
+
 /// What a result's steps say, as `Operation OUTCOME`.
 pub(crate) fn steps(result: &Value) -> Vec<String> {
     result["steps"]

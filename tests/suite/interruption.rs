@@ -13,7 +13,7 @@ use simulator::policy::Policy;
 use simulator::world::{Cluster, Delays, Entry, EntrySnapshot, Mode, ModeChange, Principal};
 use simulator::{Simulation, World};
 
-use crate::harness::Harness;
+use crate::harness::{Harness, cases};
 
 pub(crate) const PRINCIPAL: &str = "arn:aws:iam::111122223333:role/new-cluster-admin";
 const BYSTANDER: &str = "arn:aws:iam::111122223333:role/bystander";
@@ -300,7 +300,7 @@ pub(crate) fn simulated(life: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(4000), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_event_sent_again_ends_in_the_same_state(

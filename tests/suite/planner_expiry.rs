@@ -1,7 +1,6 @@
 //! The planner, for access that ends.
 
-use eks_break_glass::decide::history::History;
-use eks_break_glass::decide::history::StepResult;
+use eks_break_glass::decide::history::{History, StepResult};
 use eks_break_glass::decide::plan::{self, Goal};
 use eks_break_glass::domain::access_entry::{AccessEntry, Ends, EntryState};
 use eks_break_glass::domain::access_scope::AccessScope;
@@ -114,4 +113,20 @@ fn schedule_that_was_found_and_is_gone_is_created_again() {
     history.append(associate.clone(), StepResult::Applied);
     assert!(!history.expects(&schedule) && history.expects(&associate));
     assert!(!history.expects(&Step::Observe), "a barrier isn't waited for");
+}
+
+/// The request that wrote it deletes it if it fails, unless it has changed.
+#[test]
+fn schedule_of_another_request_of_the_same_second_is_made_different_before_access_is_given() {
+    let goal = Goal { duration: Some(HOUR), ..goal(AccessScope::Cluster) };
+    let absent = world(AuthenticationMode::Api, EntryState::Absent);
+    let [Step::CreateSchedule { target, revoke }, ..] = &steps(&goal, &absent)[..] else { panic!("no schedule") };
+    let mut seen = absent.clone();
+    seen.expiry = ExpiryState::Pending(target.clone(), revoke.clone());
+    let [Step::UpdateSchedule { revoke: own, .. }, ..] = &steps(&goal, &seen)[..] else { panic!("it is the same") };
+    assert!(own.expires_at < revoke.expires_at && own.restore == revoke.restore);
+    // Access that is there already is left to the schedule that is there.
+    let held = entry(&[("AmazonEKSClusterAdminPolicy", AccessScope::Cluster)]);
+    seen.entry = EntryState::Present(AccessEntry { tags: goal.tags.clone(), ..held });
+    assert_eq!(operations(&goal, &seen), ["TagResource"]);
 }

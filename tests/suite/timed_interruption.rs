@@ -11,7 +11,7 @@ use simulator::operation::Scope;
 use simulator::policy::Policy;
 use simulator::world::{EntrySnapshot, Mode};
 
-use crate::harness::{GROUP, Harness};
+use crate::harness::{GROUP, Harness, cases};
 use crate::interruption::{
     Held, LATENCY, PRINCIPAL, Start, Trouble, WANTED, any_event, any_start, any_trouble, scope, simulated,
 };
@@ -215,7 +215,7 @@ fn at_every_single_call_no_access_is_without_its_end() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(2000), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_no_access_is_without_its_end_and_the_end_restores_what_was_there(

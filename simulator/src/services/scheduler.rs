@@ -82,23 +82,7 @@ impl World {
         let arn = |group: &str, name: &str| arn(caller, region, group, name);
         match operation {
             Operation::CreateSchedule { schedule } => {
-                self.check_group(caller, region, &schedule.group)?;
-                let made = Schedule::read(schedule, self.now())?;
-                let key = key(&schedule.group, &schedule.name);
-                let in_region = |(account, of, ..): &&Key| (account, of.as_str()) == (&caller.account, region);
-                match self.schedules.get(&key) {
-                    // The same request again, by its token (`CreateSchedule`, ClientToken).
-                    Some(there) if schedule.token.is_some() && there.sent == *schedule => {}
-                    Some(_) => {
-                        return Err(ApiError::conflict(format!("Schedule {} already exists.", schedule.name)));
-                    }
-                    None if self.schedules.keys().filter(in_region).count() >= self.schedule_quota => {
-                        return Err(ApiError::service_quota("The number of schedules exceeds the quota."));
-                    }
-                    None => {
-                        self.schedules.insert(key, made);
-                    }
-                }
+                self.create_schedule(caller, region, schedule, key(&schedule.group, &schedule.name))?;
                 Ok(json!({ "ScheduleArn": arn(&schedule.group, &schedule.name) }))
             }
             Operation::UpdateSchedule { schedule } => {
@@ -137,6 +121,32 @@ impl World {
             }
             _ => Err(ApiError::unknown_operation()),
         }
+    }
+
+    fn create_schedule(
+        &mut self,
+        caller: &Caller,
+        region: &str,
+        schedule: &NewSchedule,
+        key: Key,
+    ) -> Result<(), ApiError> {
+        self.check_group(caller, region, &schedule.group)?;
+        let made = Schedule::read(schedule, self.now())?;
+        let in_region = |(account, of, ..): &&Key| (account, of.as_str()) == (&caller.account, region);
+        match self.schedules.get(&key) {
+            // The same request again, by its token (`CreateSchedule`, ClientToken).
+            Some(there) if schedule.token.is_some() && there.sent == *schedule => {}
+            Some(_) => {
+                return Err(ApiError::conflict(format!("Schedule {} already exists.", schedule.name)));
+            }
+            None if self.schedules.keys().filter(in_region).count() >= self.schedule_quota => {
+                return Err(ApiError::service_quota("The number of schedules exceeds the quota."));
+            }
+            None => {
+                self.schedules.insert(key, made);
+            }
+        }
+        Ok(())
     }
 
     fn check_group(&self, caller: &Caller, region: &str, name: &str) -> Result<(), ApiError> {

@@ -47,7 +47,12 @@ pub(super) fn schedule(
                 && (!replaces || restore.as_ref() == Some(&pending.restore)) => {}
         (ExpiryState::Pending(target, pending), restore) => {
             let restore = restore.unwrap_or_else(|| pending.restore.clone());
-            let revoke = PendingRevoke { restore, expires_at: end };
+            let mut revoke = PendingRevoke { restore, expires_at: end };
+            // Another request wrote it in the same second, and deletes what it wrote if it fails. Access that this request gives needs a
+            // schedule that differs.
+            if revoke == *pending && !matches!(access, Access::Held) {
+                revoke.expires_at = end.saturating_sub(SignedDuration::from_secs(1)).unwrap_or(end);
+            }
             if revoke != *pending {
                 plan.steps.push(Step::UpdateSchedule { target: target.clone(), revoke });
             }
