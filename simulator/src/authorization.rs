@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::operation::{ApiError, Operation};
 use crate::policy::Question;
-use crate::state::bus_event::{self};
+use crate::state::bus_event;
 use crate::state::caller::Caller;
 use crate::state::cluster::Cluster;
 use crate::state::entry::Entry;

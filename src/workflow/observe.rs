@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::aws::Aws;
-use crate::decide::expiry::{self};
+use crate::decide::expiry;
 use crate::decide::plan::{Plan, ensure_recoverable};
 use crate::domain::access_entry::{AccessPolicy, EntryState, policy_name};
 use crate::domain::api_error::{ApiError, ApiErrorKind as Kind};

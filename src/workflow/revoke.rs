@@ -24,7 +24,7 @@ use crate::input::event::{Request, Revoke, Verify};
 use crate::report::outcome::{Outcome, Ownership};
 use crate::report::revoke_report::Report;
 use crate::workflow::context::{Context, Subject};
-use crate::workflow::execute::{self};
+use crate::workflow::execute;
 use crate::workflow::observe;
 use crate::workflow::reconcile::Reconciler;
 use crate::workflow::recorder::{Recorder, TimedCall};

@@ -188,7 +188,7 @@ def test_with_the_service_control_policy_only_workflows_and_scheduler_use_the_al
     for principal in (RECOVER_ROLE, FLEET_ROLE, SCHEDULER_ROLE, *ADMIN_ROLES):
         assert is_allowed(ADMINISTRATOR, "lambda:InvokeFunction", alias, principal=principal)
         assert is_allowed(policies, "lambda:InvokeFunction", alias, principal=principal) is (principal in passes), principal
-        # Services that a resource-based policy lets in are outside service control policies, and a function URL may need no identity at all.
+        # Services that a resource-based policy allows are outside service control policies, and a function URL may need no identity at all.
         for action in ("AddPermission", "CreateFunctionUrlConfig", "UpdateFunctionUrlConfig"):
             assert not is_allowed(policies, f"lambda:{action}", alias, principal=principal)
 

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Plan;
 use super::goal::{Access, Goal};
 use crate::decide::history::History;
-use crate::decide::ownership::{self};
+use crate::decide::ownership;
 use crate::domain::access_entry::{Ends, EntryState};
 use crate::domain::arn::PolicyArn;
 use crate::domain::failure::{ErrorName, Failure};
